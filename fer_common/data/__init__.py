@@ -1,0 +1,112 @@
+"""Where pixels and labels come from: the value object that every reader returns, and where data is looked for.
+
+The readers themselves are in `fer2013` (every published form) and `synthetic` (drawn faces).
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from fer_common import UserError
+
+EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+USAGES = ("Training", "PublicTest", "PrivateTest")
+IMAGE_SIZE = 48
+
+
+@dataclass(frozen=True)
+class FaceData:
+    """N labelled faces in a fixed order.
+
+    images: uint8 (N, 48, 48), 0 black to 255 white; may be memory-mapped, never written to.
+    labels: uint8 (N,), indices into EMOTIONS.
+    usage: str (N,), one of USAGES.
+    row_id: int32 (N,), unique and stable: the same image of the same copy has the same id in every run.
+    source: `fer2013`, `fer2013-subset` (counts differ from the published ones, on purpose) or `synthetic`.
+    origin: where it was read from, for people.
+    fingerprint: 16 hex digits of a SHA-256 over everything above but source and origin.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    usage: np.ndarray
+    row_id: np.ndarray
+    source: str
+    origin: str
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: np.ndarray) -> "FaceData":
+        """The given rows (bool mask or indices). The fingerprint stays that of the whole copy."""
+        return replace(
+            self,
+            images=self.images[rows],
+            labels=self.labels[rows],
+            usage=self.usage[rows],
+            row_id=self.row_id[rows],
+        )
+
+    @cached_property
+    def identical(self) -> np.ndarray:
+        """int32 (N,): rows whose pixels are the same byte for byte share a number."""
+        flat = np.ascontiguousarray(self.images).reshape(len(self), -1)
+        keys = flat.view(np.dtype((np.void, flat.shape[1]))).ravel()
+        return np.unique(keys, return_inverse=True)[1].astype(np.int32)
+
+
+def fingerprint(images: np.ndarray, labels: np.ndarray, usage_code: np.ndarray, row_id: np.ndarray) -> str:
+    """16 hex digits that change when any pixel, label, usage or id changes."""
+    digest = hashlib.sha256()
+    for array, dtype in ((images, np.uint8), (labels, np.uint8), (usage_code, np.uint8), (row_id, "<i4")):
+        digest.update(np.ascontiguousarray(array, dtype=dtype))
+    return digest.hexdigest()[:16]
+
+
+def cache_folder() -> Path:
+    """The user's cache folder for this suite (the variable FERREPRO_CACHE moves it)."""
+    import platformdirs
+
+    return Path(os.environ.get("FERREPRO_CACHE") or platformdirs.user_cache_dir("ferrepro"))
+
+
+WAYS_TO_GET_IT = (
+    "pass --data PATH or set the variable FER2013 to a copy (archive, CSV or image folder), "
+    "run `ferrepro data fetch`, download https://www.kaggle.com/datasets/msambare/fer2013 by hand, "
+    "or use drawn faces with `--data synthetic`"
+)
+
+
+def find(data: str | None = None) -> str:
+    """Where the data is: `data`, else the variable FER2013, else the user cache.
+
+    Returns a path, or the word `synthetic`. Raises UserError with the ways to get it where there is none.
+    """
+    for value, said in ((data, "--data"), (os.environ.get("FER2013"), "the variable FER2013")):
+        if value:
+            if value != "synthetic" and not Path(value).expanduser().exists():
+                raise UserError(f"{said} says {value!r}, and nothing is there; {WAYS_TO_GET_IT}.")
+            return value
+    fetched = cache_folder() / "fer2013"
+    if fetched.is_dir() and any(fetched.iterdir()):
+        return str(fetched)
+    raise UserError(f"No FER2013 found; {WAYS_TO_GET_IT}.")
+
+
+def load(data: str | None = None, *, allow_subset: bool = False) -> FaceData:
+    """The faces at `data` (see `find`), validated; read from the cache where they were read before.
+
+    allow_subset: accept counts that differ from FER2013's own; the source is then `fer2013-subset`.
+    Raises UserError where the copy is missing, malformed or not what it should be.
+    """
+    from fer_common.data import fer2013, synthetic
+
+    found = find(data)
+    if found == "synthetic":
+        return synthetic.draw()
+    return fer2013.read(Path(found).expanduser(), allow_subset=allow_subset)

@@ -1,0 +1,88 @@
+"""Copies of FER2013 that were read before, as arrays on disk to map into memory.
+
+`index/<key>.json` leads from a file's path, size and time to a content fingerprint; `<fingerprint>/` holds the
+arrays, so that two copies with the same content share them. One lock serialises readers and writers: a second
+process waits and then finds the work done, and what a killed process left is swept away by the next.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from fer_common.data import cache_folder, fingerprint
+
+ARRAYS = ("images", "labels", "usage_code", "row_id")
+VERSION = 1  # raise when the arrays or their meaning change: older entries are then read anew
+
+
+def load_or_read(path: Path, read: Callable[[], dict]) -> dict:
+    """The arrays of the copy at `path`, mapped from the cache, or from `read()` and then kept.
+
+    A cache that cannot be written (full disk, no permission) costs a warning, not the run.
+    """
+    from filelock import FileLock
+
+    folder = cache_folder() / "data"
+    entry = folder / "index" / f"{_key(path)}.json"
+    if (cached := _load(folder, entry)) is not None:
+        return cached
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / "lock"):
+            if (cached := _load(folder, entry)) is not None:
+                return cached
+            for left_behind in folder.glob("*.partial"):
+                shutil.rmtree(left_behind)
+            arrays = read()
+            _store(folder, entry, arrays)
+    except OSError as error:
+        print(f"warning: the cache at {folder} cannot be used ({error}); reading {path} anew.", file=sys.stderr)
+        return read()
+    return _load(folder, entry) or arrays
+
+
+def _key(path: Path) -> str:
+    """Changes with the path, size and modification time of the file, or of any file in the folder."""
+    path = path.resolve()
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    digest = hashlib.sha256(f"{VERSION} {path}".encode())
+    for file in files:
+        stat = file.stat()
+        digest.update(f"{file}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:32]
+
+
+def _load(folder: Path, entry: Path) -> dict | None:
+    """The arrays behind an index entry; None where there are none or where they are not what they were."""
+    try:
+        known = json.loads(entry.read_text())["fingerprint"]
+        arrays = {name: np.load(folder / known / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
+    except (OSError, ValueError, KeyError):
+        return None
+    # Reading 83 MB and hashing it takes 0.1 s, and a rotten cache would spoil every run silently.
+    if fingerprint(*(arrays[name] for name in ARRAYS)) != known:
+        return None
+    return arrays | {"fingerprint": known}
+
+
+def _store(folder: Path, entry: Path, arrays: dict) -> None:
+    final = folder / arrays["fingerprint"]
+    partial = folder / f"{arrays['fingerprint']}.partial"
+    partial.mkdir()
+    for name in ARRAYS:
+        with (partial / f"{name}.npy").open("wb") as file:
+            np.save(file, arrays[name])
+            file.flush()
+            os.fsync(file.fileno())
+    if final.exists():  # the same content under another path, or an entry gone bad
+        shutil.rmtree(final)
+    partial.rename(final)
+    temporary = entry.with_suffix(".partial")
+    temporary.write_text(json.dumps({"fingerprint": arrays["fingerprint"]}))
+    temporary.rename(entry)

@@ -1,0 +1,456 @@
+"""One run: the command line, seeds, the lock, the checkpoint after every epoch, scoring, and the record.
+
+A script hands over its setups, its protocols and a function `train(run)`; that function builds the model and calls
+`fit` itself, so that a reader finds them there. What the run needs around `fit` is the `Run` passed to it.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import datetime
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from fer_common import UserError, provenance, records
+from fer_common.data import FaceData
+
+RUNS = Path("results/runs")
+SMOKE_IMAGES = 2000
+
+
+@dataclass(frozen=True)
+class Paper:
+    """What a script hands over.
+
+    systems: name → setup (a frozen dataclass made with `provenance`); the first is the paper's headline network.
+    protocols: name → function(data, seed) that returns every row's role; the first is the default.
+    smoke: the fields of the setup that the smoke preset replaces.
+    train: builds, fits and scores through the `Run` it is given.
+    """
+
+    id: str
+    description: str
+    systems: dict[str, Any]
+    protocols: dict[str, Callable[[FaceData, int], np.ndarray]]
+    smoke: dict[str, Any]
+    train: Callable[["Run"], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is chosen for a run and is not the paper's setup."""
+
+    seed: int = 0
+    """Draws the weights, the order of the images and the dropout."""
+    preset: Literal["full", "smoke"] = "full"
+    """`full`: the paper's own schedule on everything; `smoke`: a subset of 2,000 images and a shortened schedule."""
+    data: str | None = None
+    """A copy of FER2013 (archive, CSV, image folder), or `synthetic`. Default: the variable FER2013, then the cache."""
+    allow_subset: bool = False
+    """Accept a copy whose counts are not FER2013's; its rows say `fer2013-subset`."""
+    runs: Path = RUNS
+    """Where the record goes."""
+    resume: bool = True
+    """Go on from the last finished epoch of a run that was stopped; --no-resume starts it over."""
+    again: bool = False
+    """Repeat a run that is already finished, and replace its record."""
+    deterministic: bool | None = None
+    """Same seed, same machine, identical predictions. Default: on a CPU, where it costs nothing."""
+    save_model: bool = False
+    """Keep the trained network as model.keras beside the record."""
+
+
+def command(paper: Paper, arguments: Sequence[str] | None = None) -> None:
+    """The script's command line: read the options, run, and exit with status 1 and one sentence on a UserError."""
+    try:
+        run(paper, *parse(paper, arguments))
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("\ninterrupted; the same command goes on from the last finished epoch.")
+
+
+def parse(paper: Paper, arguments: Sequence[str] | None = None) -> tuple[str, str, Any, Options]:
+    """(system, protocol, setup, options) from the command line; the setup's defaults are those of the system."""
+    import tyro
+
+    # The system decides the defaults of all other options, so it is looked at first.
+    first_look = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first_look.add_argument("--system", default=next(iter(paper.systems)))
+    setup = paper.systems.get(first_look.parse_known_args(arguments)[0].system, next(iter(paper.systems.values())))
+    setup_class = provenance.with_help(type(setup))
+
+    @dataclass(frozen=True)
+    class Command:
+        system: Literal[tuple(paper.systems)] = next(iter(paper.systems))
+        """Which of the paper's systems; it sets the defaults of the setup below."""
+        protocol: Literal[tuple(paper.protocols)] = next(iter(paper.protocols))
+        """Who trains, who selects and who is scored."""
+        run: tyro.conf.OmitArgPrefixes[Options] = field(default_factory=Options)
+        setup: tyro.conf.OmitArgPrefixes[setup_class] = field(default_factory=lambda: setup)
+
+    chosen = tyro.cli(Command, args=arguments, prog=f"ferrepro run {paper.id}", description=paper.description)
+    return chosen.system, chosen.protocol, chosen.setup, chosen.run
+
+
+def run(paper: Paper, system: str, protocol: str, setup: Any, options: Options) -> Path:
+    """Run it unless its record is there; returns the record's folder.
+
+    Raises UserError for what the user can mend. Any other error is written into a record with status `failed`.
+    """
+    from fer_common import data as data_module
+    from fer_common import splits
+
+    data = data_module.load(options.data, allow_subset=options.allow_subset)
+    reference = paper.systems[system]
+    changed = provenance.changes(setup, reference)
+    if options.preset == "smoke":
+        setup = dataclasses.replace(setup, **{k: v for k, v in paper.smoke.items() if k not in changed})
+        data = data.take(splits.subset(data, SMOKE_IMAGES))
+    role = paper.protocols[protocol](data, options.seed)
+    record = records.Record(
+        paper=paper.id,
+        system=system,
+        protocol=protocol,
+        init=getattr(setup, "init", "random"),
+        seed=options.seed,
+        preset="smoke" if options.preset == "smoke" else "custom" if changed else "full",
+        changes=changed,
+        setup=dataclasses.asdict(setup),
+        data={"source": data.source, "fingerprint": data.fingerprint, "rows": len(data)},
+    )
+    final = records.folder(options.runs, record)
+    say = f"{paper.id} · {system} · {protocol} · {record.init} · {record.preset} · seed {record.seed}"
+
+    with _lock(records.partial_folder(final)) as partial:
+        if records.status(final) == "ok" and not options.again:
+            print(f"{say}: already run, {final} (--again repeats it)")
+            shutil.rmtree(partial)
+            return final
+        if not options.resume or (options.again and records.status(final) == "ok"):
+            for file in partial.glob("*.npz"):
+                file.unlink()
+        print(f"{say}\ndata: {data.source}, {len(data):,} images, fingerprint {data.fingerprint} ({data.origin})")
+        for name in splits.ROLES:
+            rows = role == name
+            if rows.any():
+                usages = ", ".join(f"{u} {n:,}" for u, n in zip(*np.unique(data.usage[rows], return_counts=True)))
+                print(f"  {name:6} {rows.sum():7,}  ({usages})")
+        this = Run(record, setup, data, role, partial, options)
+        try:
+            this._start()
+            paper.train(this)
+            _finish(this, final)
+        except (UserError, KeyboardInterrupt):
+            raise
+        except Exception as error:
+            record.status, record.error = "failed", f"{type(error).__name__}: {error}"
+            with contextlib.suppress(OSError):
+                (partial / "traceback.txt").write_text(traceback.format_exc())
+                if records.status(final) != "ok":
+                    _describe(this)
+                    records.write(final, record, [], None)
+            raise UserError(
+                f"{say}: failed ({record.error}); the checkpoint of the last finished epoch is kept, "
+                f"{partial / 'traceback.txt'} says where. Mend the cause and type the same command again."
+            ) from error
+        shutil.rmtree(partial)
+    print(f"record: {final}")
+    return final
+
+
+@contextlib.contextmanager
+def _lock(partial: Path):
+    """Hold the run's hidden folder; a second process on the same run is told so. Dies with the process."""
+    from filelock import FileLock, Timeout
+
+    try:
+        partial.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(partial / "lock")
+        lock.acquire(timeout=0)
+    except Timeout:
+        pid = (partial / "pid").read_text().strip() if (partial / "pid").exists() else "unknown"
+        raise UserError(f"This run is being made by another process (pid {pid}) in {partial}; wait for it.") from None
+    except OSError as error:
+        raise UserError(f"{partial} cannot be written ({error}); free the disk or choose another --runs.") from None
+    try:
+        (partial / "pid").write_text(f"{os.getpid()}\n")
+        yield partial
+    finally:
+        lock.release()
+
+
+class Run:
+    """What `train` gets: the data, the roles, and everything around `fit` that is not the paper's choice.
+
+    setup: the script's dataclass; data: FaceData; role: str (N,); seed; first_epoch: how many epochs are done
+    (set by `resume`); verbose: for `fit`.
+    """
+
+    def __init__(self, record: records.Record, setup: Any, data: FaceData, role: np.ndarray, partial: Path, options):
+        self.record, self.setup, self.data, self.role = record, setup, data, role
+        self.seed, self.partial, self.options = record.seed, partial, options
+        self.first_epoch = 0
+        self.stopped_early = False
+        self.history: list[dict[str, float]] = []
+        self.callback_states: dict[str, dict] = {}
+        self.predictions: records.Predictions | None = None
+        self.verbose = 1 if sys.stdout.isatty() else 2
+        self.model = None
+
+    def _start(self) -> None:
+        """Seed everything and set the backend up, before the model is built."""
+        from fer_common import pipeline
+
+        self.record.deterministic = pipeline.start(self.options.deterministic)
+        import keras
+
+        keras.config.set_dtype_policy(getattr(self.setup, "precision", "float32"))
+        keras.utils.set_random_seed(self.seed)
+
+    def rows(self, role: str) -> np.ndarray:
+        """Sorted indices of the rows with this role."""
+        return np.flatnonzero(self.role == role)
+
+    def resume(self, model) -> None:
+        """Bring a compiled model back to the end of the last finished epoch, if there is one.
+
+        Restores all model variables (seed states included), the optimizer, the history and, through `callbacks`,
+        the callbacks' own state; sets `first_epoch`.
+        """
+        import keras
+
+        self.model = model
+        self.record.parameters = int(model.count_params())
+        model.optimizer.build(model.trainable_variables)
+        path = self.partial / "checkpoint.npz"
+        if not path.exists():
+            return
+        with np.load(path) as file:
+            state = json.loads(str(file["state"]))
+            if state["backend"] != keras.backend.backend():
+                raise UserError(
+                    f"{path} was made with the {state['backend']} backend, this is {keras.backend.backend()}; "
+                    "use the same KERAS_BACKEND, or --no-resume to start over."
+                )
+            _assign(model.variables, file, "model")
+            _assign(model.optimizer.variables, file, "optimizer")
+            arrays = {name: file[name] for name in file.files if name.startswith("callback")}
+        self.history, self.callback_states = state["history"], (state["callbacks"], arrays)
+        self.first_epoch, self.stopped_early = len(self.history), state["stopped"]
+        print(f"resumed after epoch {self.first_epoch}")
+
+    def callbacks(self, *callbacks, score_epochs: Sequence[int] = ()) -> list:
+        """`callbacks` with the checkpoint behind them, which keeps snapshots of `score_epochs` (counted from 1)
+        and of the epoch best on the `select` rows."""
+        return [*callbacks, _checkpoint(self, callbacks, set(score_epochs))]
+
+    def score(self, model, batches: Callable[[], Any]) -> None:
+        """Predict every row of the data at each snapshot and at the last epoch. `batches()` yields all rows in order."""
+        from fer_common.data import EMOTIONS
+
+        snapshots = {int(path.stem.split("-")[1]): path for path in self.partial.glob("epoch-*.npz")}
+        last = len(self.history)
+        probabilities = {}
+        for epoch in sorted({*snapshots, last}):
+            if epoch in snapshots:
+                with np.load(snapshots[epoch]) as file:
+                    current = [np.array(v) for v in model.variables]
+                    _assign(model.variables, file, "model")
+            predicted = model.predict(batches(), verbose=0)
+            if epoch in snapshots:
+                for variable, value in zip(model.variables, current):
+                    variable.assign(value)
+            if predicted.shape != (len(self.data), len(EMOTIONS)) or not np.isfinite(predicted).all():
+                raise ValueError(f"the network diverged: its predictions at epoch {epoch} are not finite probabilities")
+            probabilities[epoch] = predicted.astype(np.float16)
+        self.record.epochs_run = last
+        self.predictions = records.Predictions(
+            row_id=self.data.row_id,
+            usage=self.data.usage,
+            role=self.role,
+            label=self.data.labels,
+            epochs=np.array(sorted(probabilities), np.int16),
+            probabilities=np.stack([probabilities[epoch] for epoch in sorted(probabilities)]),
+        )
+
+
+def _assign(variables: Sequence, file, name: str) -> None:
+    for number, variable in enumerate(variables):
+        value = file[f"{name}-{number}"]
+        if tuple(value.shape) != tuple(variable.shape):
+            raise UserError(
+                "The checkpoint does not fit this network: the script changed since. --no-resume starts over."
+            )
+        variable.assign(value)
+
+
+def _variables(variables: Sequence, name: str) -> dict[str, np.ndarray]:
+    return {f"{name}-{number}": np.asarray(variable.numpy() if hasattr(variable, "numpy") else variable) for number, variable in enumerate(variables)}
+
+
+def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Replace `path` by the arrays at once: a kill leaves the old file or the new one, never a torn one."""
+    temporary = path.with_suffix(".writing")
+    try:
+        with temporary.open("wb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _checkpoint(run: Run, callbacks: Sequence, score_epochs: set[int]):
+    import keras
+
+    class Checkpoint(keras.callbacks.Callback):
+        """Last in the list, so that what it writes holds the other callbacks' state after the epoch."""
+
+        def on_train_begin(self, logs=None):
+            # Keras's own callbacks forget everything in their on_train_begin, which has just been called.
+            if run.callback_states:
+                states, arrays = run.callback_states
+                for number, (callback, state) in enumerate(zip(callbacks, states)):
+                    vars(callback).update(state)
+                    best = [arrays[k] for k in sorted((k for k in arrays if k.startswith(f"callback{number}-")), key=_last_number)]
+                    if best:
+                        callback.best_weights = best
+
+        def on_epoch_begin(self, epoch, logs=None):
+            self.started = time.perf_counter()
+
+        def on_epoch_end(self, epoch, logs=None):
+            logs = logs or {}
+            if not np.isfinite(logs.get("loss", 0.0)):
+                raise ValueError(f"the network diverged: the loss of epoch {epoch + 1} is {logs['loss']}")
+            run.history.append(
+                {"epoch": epoch + 1}
+                | {_HISTORY_NAMES.get(name, name): float(value) for name, value in logs.items()}
+                | {
+                    "learning_rate": float(np.asarray(self.model.optimizer.learning_rate)),
+                    "seconds": round(time.perf_counter() - self.started, 3),
+                }
+            )
+            selected = [row.get("select_accuracy", -1.0) for row in run.history]
+            if epoch + 1 in score_epochs or (selected[-1] >= 0 and selected[-1] > max(selected[:-1], default=-1)):
+                _save(run.partial / f"epoch-{epoch + 1}.npz", _variables(self.model.variables, "model"))
+            best = int(np.argmax(selected)) + 1 if selected[-1] >= 0 else None
+            run.record.best_epoch = best
+            state = {
+                "backend": keras.backend.backend(),
+                "history": run.history,
+                "stopped": bool(self.model.stop_training),
+                "callbacks": [
+                    {k: v for k, v in vars(c).items() if isinstance(v, (bool, int, float, np.number)) and not k.startswith("_")}
+                    for c in callbacks
+                ],
+            }
+            arrays = {
+                f"callback{number}-{position}": np.asarray(array)
+                for number, callback in enumerate(callbacks)
+                for position, array in enumerate(getattr(callback, "best_weights", None) or [])
+            }
+            _save(
+                run.partial / "checkpoint.npz",
+                {
+                    "state": np.array(json.dumps(state, default=float)),
+                    **_variables(self.model.variables, "model"),
+                    **_variables(self.model.optimizer.variables, "optimizer"),
+                    **arrays,
+                },
+            )
+            for path in run.partial.glob("epoch-*.npz"):
+                if _last_number(path.stem) not in score_epochs | {best}:
+                    path.unlink()
+
+    return Checkpoint()
+
+
+# Keras's `loss` and `accuracy` run along while the network changes, with dropout on: never to be taken for a score.
+_HISTORY_NAMES = {
+    "loss": "running_loss",
+    "accuracy": "running_accuracy",
+    "val_loss": "select_loss",
+    "val_accuracy": "select_accuracy",
+}
+
+
+def _last_number(name: str) -> int:
+    return int(name.rsplit("-", 1)[1])
+
+
+def _finish(run: Run, final: Path) -> None:
+    """Write the record of a run that was scored."""
+    from fer_common import figures
+
+    run.record.finished = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    _describe(run)
+
+    def draw(folder, record, history, predictions):
+        figures.draw_run(folder, record, history, predictions)
+        if run.options.save_model:
+            run.model.save(folder / "model.keras")
+
+    records.write(final, run.record, run.history, run.predictions, draw)
+
+
+def _describe(run: Run) -> None:
+    """Fill in what the record says of machine, versions and code."""
+    import importlib.metadata
+    import platform
+
+    import keras
+
+    record = run.record
+    record.backend = keras.backend.backend()
+    record.device = device()
+    packages = ("keras", record.backend, "numpy")
+    record.versions = {"python": platform.python_version()}
+    for package in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            record.versions[package] = importlib.metadata.version(package)
+    if run.history:
+        record.seconds_per_epoch = round(float(np.median([row["seconds"] for row in run.history])), 2)
+        selected = [row.get("select_accuracy") for row in run.history]
+        record.best_epoch = int(np.argmax(selected)) + 1 if selected[0] is not None else None
+    record.commit, record.dirty = _commit()
+
+
+def _commit() -> tuple[str | None, bool | None]:
+    """The git commit of this code, and whether tracked files differ from it; (None, None) outside a checkout."""
+
+    def git(*arguments):
+        here = Path(__file__).parent
+        return subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.CalledProcessError):
+        return None, None
+
+
+def device() -> str:
+    """The processor that trains, e.g. `AMD EPYC, 2 cores` or `gpu:0`."""
+    import keras
+
+    devices = keras.distribution.list_devices()
+    if not all(name.startswith("cpu") for name in devices):
+        return ", ".join(devices)
+    name = "CPU"
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
+    return f"{name}, {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores"

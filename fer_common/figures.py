@@ -1,0 +1,152 @@
+"""What a reader expects to see of a run or of a data set, drawn from records and pixels alone."""
+
+from pathlib import Path
+
+import numpy as np
+
+from fer_common import evaluation
+from fer_common.data import EMOTIONS, USAGES, FaceData
+from fer_common.records import Predictions, Record
+
+
+def draw_run(folder: Path, record: Record, history: list[dict], predictions: Predictions) -> None:
+    """Write learning_curves.png, confusion.png, roc.png and report.txt of a run's last epoch into `folder`."""
+    epoch = int(predictions.epochs[-1])
+    title = f"{record.paper} · {record.system} · {record.protocol} · {record.init} init · seed {record.seed}"
+    if record.preset != "full":
+        title += f" · {record.preset}"
+    if record.data["source"] != "fer2013":
+        title += f" · {record.data['source']}"
+    _learning_curves(folder / "learning_curves.png", title, history)
+    _confusion(folder / "confusion.png", title, predictions, epoch)
+    _roc(folder / "roc.png", title, predictions, epoch)
+    (folder / "report.txt").write_text(report(title, predictions, epoch))
+
+
+def report(title: str, predictions: Predictions, epoch: int) -> str:
+    """scikit-learn's classification report after `epoch`, one for each usage, saying what its rows were to the run."""
+    from sklearn.metrics import classification_report
+
+    parts = [title, f"epoch {epoch}\n"]
+    for usage, rows, roles in _usages(predictions):
+        predicted = predictions.at(epoch)[rows].argmax(1)
+        parts.append(f"{usage} ({roles})")
+        parts.append(
+            classification_report(
+                predictions.label[rows],
+                predicted,
+                labels=range(len(EMOTIONS)),
+                target_names=EMOTIONS,
+                digits=3,
+                zero_division=0,
+            )
+        )
+    return "\n".join(parts)
+
+
+def draw_data(data: FaceData, path: Path, *, seed: int = 0) -> None:
+    """Class counts per usage beside a grid of samples, eight a class, into the image file `path`."""
+    plt = _pyplot()
+    figure = plt.figure(figsize=(11, 5), layout="constrained")
+    left, right = figure.subfigures(1, 2, width_ratios=(1, 1.1))
+    axes = left.subplots()
+    usages = [usage for usage in USAGES if (data.usage == usage).any()]
+    for number, usage in enumerate(usages):
+        counts = np.bincount(data.labels[data.usage == usage], minlength=len(EMOTIONS))
+        place = np.arange(len(EMOTIONS)) + (number - (len(usages) - 1) / 2) * 0.8 / len(usages)
+        bars = axes.barh(place, counts, 0.8 / len(usages), label=f"{usage} ({counts.sum():,})")
+        axes.bar_label(bars, labels=[f"{count:,}" for count in counts], fontsize=7, padding=2)
+    axes.set(yticks=range(len(EMOTIONS)), yticklabels=EMOTIONS, xlabel="images", title=f"{data.source}, {len(data):,} images")
+    axes.invert_yaxis()
+    axes.margins(x=0.12)
+    axes.legend(fontsize=8)
+    rng = np.random.default_rng(seed)
+    grid = np.full((len(EMOTIONS) * 49 - 1, 8 * 49 - 1), 255, np.uint8)
+    for number in range(len(EMOTIONS)):
+        rows = np.flatnonzero(data.labels == number)
+        for place, row in enumerate(rng.permutation(rows)[:8]):
+            grid[number * 49 : number * 49 + 48, place * 49 : place * 49 + 48] = data.images[row]
+    axes = right.subplots()
+    axes.imshow(grid, cmap="gray", vmin=0, vmax=255)
+    axes.set(xticks=[], yticks=np.arange(len(EMOTIONS)) * 49 + 24, yticklabels=EMOTIONS, title=f"samples, seed {seed}")
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _pyplot():
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    return plt
+
+
+def _usages(predictions: Predictions) -> list[tuple[str, np.ndarray, str]]:
+    """(usage, mask of its rows, their roles) for each usage that has rows."""
+    found = []
+    for usage in USAGES:
+        rows = predictions.usage == usage
+        if rows.any():
+            found.append((usage, rows, " + ".join(sorted(set(predictions.role[rows])))))
+    return found
+
+
+def _learning_curves(path: Path, title: str, history: list[dict]) -> None:
+    plt = _pyplot()
+    figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    epochs = [row["epoch"] for row in history]
+    for axes, metric in zip(panels, ("loss", "accuracy")):
+        axes.plot(epochs, [row[f"running_{metric}"] for row in history], "o-", ms=3, label="fit rows, running (dropout on)")
+        if f"select_{metric}" in history[0]:
+            axes.plot(epochs, [row[f"select_{metric}"] for row in history], "s-", ms=3, label="select rows")
+        axes.set(xlabel="epoch", ylabel=metric)
+        axes.grid(alpha=0.3)
+    panels[0].legend(fontsize=8)
+    figure.suptitle(title, fontsize=9)
+    figure.savefig(path, dpi=90)
+    plt.close(figure)
+
+
+def _confusion(path: Path, title: str, predictions: Predictions, epoch: int) -> None:
+    plt = _pyplot()
+    usages = _usages(predictions)
+    figure, panels = plt.subplots(1, len(usages), figsize=(5 * len(usages), 5), layout="constrained", squeeze=False)
+    for axes, (usage, rows, roles) in zip(panels[0], usages):
+        matrix = evaluation.confusion_matrix(predictions.label[rows], predictions.at(epoch)[rows].argmax(1))
+        share = 100 * matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+        axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
+        for i, j in np.ndindex(matrix.shape):
+            colour = "white" if share[i, j] > 55 else "black"
+            axes.text(j, i, f"{matrix[i, j]:,}\n{share[i, j]:.1f} %", ha="center", va="center", fontsize=7, color=colour)
+        accuracy = 100 * np.trace(matrix) / matrix.sum()
+        axes.set(xlabel="predicted", title=f"{usage} ({roles}): {accuracy:.1f} % of {matrix.sum():,}")
+        axes.set_xticks(range(len(EMOTIONS)), EMOTIONS, rotation=45, ha="right", fontsize=8)
+        axes.set_yticks(range(len(EMOTIONS)), EMOTIONS, fontsize=8)
+    panels[0][0].set_ylabel("true")
+    figure.suptitle(f"{title} · epoch {epoch} · counts and per cent of each row", fontsize=9)
+    figure.savefig(path, dpi=80)
+    plt.close(figure)
+
+
+def _roc(path: Path, title: str, predictions: Predictions, epoch: int) -> None:
+    from sklearn.metrics import roc_curve
+
+    plt = _pyplot()
+    usages = _usages(predictions)
+    figure, panels = plt.subplots(1, len(usages), figsize=(4 * len(usages), 4), layout="constrained", squeeze=False)
+    for axes, (usage, rows, roles) in zip(panels[0], usages):
+        label, probabilities = predictions.label[rows], predictions.at(epoch)[rows].astype(float)
+        for number, emotion in enumerate(EMOTIONS):
+            false, true, _ = roc_curve(label == number, probabilities[:, number])
+            axes.plot(false, true, lw=1, label=f"{emotion} {np.trapezoid(true, false):.3f}")
+        axes.plot((0, 1), (0, 1), ":", color="grey", lw=1)
+        axes.set(xlabel="false positive rate", title=f"{usage} ({roles})", aspect="equal")
+        axes.title.set_fontsize(9)
+        axes.legend(fontsize=7, title="one-vs-rest AUC", title_fontsize=7)
+    panels[0][0].set_ylabel("true positive rate")
+    figure.suptitle(f"{title} · epoch {epoch}", fontsize=9)
+    figure.savefig(path, dpi=80)
+    plt.close(figure)

@@ -1,0 +1,172 @@
+"""Batches for fit, predict and evaluate: rows in a given order, preprocessed, never the whole set at once.
+
+The only module that imports tensorflow. With the TensorFlow backend batches come from tf.data; with any other
+backend from a `keras.utils.PyDataset` with the same order and the same preprocessing, and TensorFlow may be absent.
+Random augmentation does not belong here but at the head of the model, as Keras layers: their seed states are then
+model variables, which a checkpoint keeps, so that a resumed run augments as an uninterrupted one.
+"""
+
+import os
+import sys
+import tempfile
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """From uint8 (48, 48) to what a network takes: float32 (size, size, channels) = pixel · scale + offset."""
+
+    size: int = 48
+    channels: int = 1
+    scale: float = 1 / 255
+    offset: float = 0.0
+
+
+def epoch_orders(rows: np.ndarray, *, seed: int, first_epoch: int, epochs: int) -> np.ndarray:
+    """int32 (epochs − first_epoch, len(rows)): each epoch's permutation of `rows`, drawn from (seed, epoch) alone,
+    so that a resumed run goes on in the order that an uninterrupted one would have had."""
+    rows = np.asarray(rows, np.int32)
+    orders = [np.random.default_rng([seed, epoch]).permutation(rows) for epoch in range(first_epoch, epochs)]
+    return np.array(orders, np.int32).reshape(-1, len(rows))
+
+
+def shuffled(
+    images: np.ndarray,
+    labels: np.ndarray,
+    rows: np.ndarray,
+    *,
+    batch_size: int,
+    seed: int,
+    epochs: int,
+    first_epoch: int = 0,
+    preprocessing: Preprocessing = Preprocessing(),
+):
+    """Training batches (images, labels) for `model.fit` from epoch `first_epoch` (0-based) up to `epochs`.
+
+    images: uint8 (N, 48, 48); labels: integers (N,); rows: the row indices to train on.
+    Returns (batches, steps_per_epoch), both of them for `fit`: steps_per_epoch is None where the batches know it.
+    """
+    orders = epoch_orders(rows, seed=seed, first_epoch=first_epoch, epochs=epochs)
+    batches = _batches(images, labels, orders, batch_size, preprocessing)
+    return batches, (-(-len(rows) // batch_size) if _on_tensorflow() else None)
+
+
+def in_order(
+    images: np.ndarray,
+    labels: np.ndarray | None,
+    rows: np.ndarray,
+    *,
+    batch_size: int,
+    preprocessing: Preprocessing = Preprocessing(),
+):
+    """Batches of `rows` as they come, for `predict` (labels None: images alone) and `evaluate`."""
+    return _batches(images, labels, np.asarray(rows, np.int32)[None], batch_size, preprocessing)
+
+
+def _on_tensorflow() -> bool:
+    import keras
+
+    return keras.backend.backend() == "tensorflow"
+
+
+def _batches(images, labels, orders, batch_size, preprocessing):
+    make = _tensorflow_batches if _on_tensorflow() else _keras_batches
+    return make(images, labels, orders, batch_size, preprocessing)
+
+
+def _tensorflow_batches(images, labels, orders, batch_size, preprocessing):
+    import tensorflow as tf
+
+    images = tf.constant(images)
+    labels = None if labels is None else tf.constant(labels, tf.int32)
+
+    def load(rows):
+        batch = tf.cast(tf.gather(images, rows)[..., None], tf.float32)
+        if preprocessing.size != batch.shape[1]:
+            batch = tf.image.resize(batch, (preprocessing.size, preprocessing.size))
+        batch = batch * preprocessing.scale + preprocessing.offset
+        if preprocessing.channels > 1:
+            batch = tf.repeat(batch, preprocessing.channels, axis=-1)
+        return batch if labels is None else (batch, tf.gather(labels, rows))
+
+    # Autotuning would idle for seconds whenever an iterator is destroyed, and falsify every timing around fit.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    steps = orders.shape[0] * -(-orders.shape[1] // batch_size)
+    return (
+        tf.data.Dataset.from_tensor_slices(orders)
+        .flat_map(lambda order: tf.data.Dataset.from_tensor_slices(order).batch(batch_size))
+        .map(load, num_parallel_calls=2)
+        .prefetch(4)
+        .with_options(options)
+        # Keras warns that data ran out where it cannot know how much there is.
+        .apply(tf.data.experimental.assert_cardinality(steps))
+    )
+
+
+def _keras_batches(images, labels, orders, batch_size, preprocessing):
+    import keras
+
+    class Batches(keras.utils.PyDataset):
+        def __init__(self):
+            super().__init__()
+            self.epoch = 0
+
+        def __len__(self):
+            return -(-orders.shape[1] // batch_size)
+
+        def __getitem__(self, step):
+            rows = orders[self.epoch, step * batch_size : (step + 1) * batch_size]
+            batch = np.asarray(images[rows], np.float32)[..., None]
+            if preprocessing.size != batch.shape[1]:
+                size = (preprocessing.size, preprocessing.size)
+                batch = keras.ops.convert_to_numpy(
+                    keras.ops.image.resize(batch, size, interpolation="bilinear", data_format="channels_last")
+                )
+            batch = batch * np.float32(preprocessing.scale) + np.float32(preprocessing.offset)
+            batch = np.repeat(batch, preprocessing.channels, axis=-1)
+            return (batch,) if labels is None else (batch, np.asarray(labels[rows], np.int32))
+
+        def on_epoch_end(self):
+            # Keras calls this after the last epoch too, and after each pass of predict and evaluate.
+            self.epoch = min(self.epoch + 1, len(orders) - 1)
+
+    return Batches()
+
+
+
+def start(deterministic: bool | None) -> bool:
+    """Import Keras and its backend, before any model is built; returns whether runs are now deterministic.
+
+    deterministic: the same seed on the same machine gives identical numbers; None: where that costs nothing, on a CPU.
+    """
+    _import_quietly()
+    import keras
+
+    if deterministic is None:
+        deterministic = all(name.startswith("cpu") for name in keras.distribution.list_devices())
+    if deterministic and _on_tensorflow():
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+    return deterministic
+
+
+def _import_quietly() -> None:
+    """TensorFlow's C++ code greets on standard error with lines that no variable switches off; a failure is shown."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            import keras  # noqa: F401
+        except BaseException:
+            said.seek(0)
+            os.write(terminal, said.read())
+            raise
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)

@@ -1,0 +1,200 @@
+"""The record: what a run leaves on disk, written whole or not at all, and read back with its metrics recomputed.
+
+A folder `<protocol>-<init>-seed<k>[-fold<j>]-<hash>/` under `runs/<paper>/<system>/` with `record.json`,
+`history.csv` and `predictions.npz`, and the figures and report drawn from them. While a run goes on, its checkpoint
+lies beside it in a hidden `.<name>.partial/` folder.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from fer_common import UserError
+
+SCHEMA = 1
+
+
+class Record(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What was run, on what, with what, and how it ended. Numbers in `metrics` are checked against predictions."""
+
+    schema: int = SCHEMA
+    paper: str
+    system: str
+    protocol: str
+    init: str
+    seed: int
+    fold: int | None = None
+    preset: str  # full: the paper's own setup; smoke: a subset, shortened; custom: fields of the setup were changed
+    changes: dict[str, Any]  # the changed fields
+    setup: dict[str, Any]
+    data: dict[str, Any]  # source, fingerprint, rows used
+    deterministic: bool | None = None
+    status: str = "ok"  # or failed
+    error: str | None = None
+    parameters: int | None = None  # counted on the built model
+    epochs_run: int = 0
+    best_epoch: int | None = None  # highest accuracy on the `select` rows
+    seconds_per_epoch: float | None = None  # median, watching the `select` rows included
+    backend: str = ""
+    device: str = ""
+    versions: dict[str, str] = {}
+    commit: str | None = None
+    dirty: bool | None = None
+    finished: str = ""  # UTC
+    metrics: dict[str, dict[str, dict[str, float]]] = {}  # epoch → usage → metric
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Probabilities over all rows of the data at each scored epoch.
+
+    row_id int32 (N,), usage str (N,), role str (N,), label uint8 (N,), epochs int16 (E,), counted from 1, last one
+    last, probabilities float16 (E, N, 7).
+    """
+
+    row_id: np.ndarray
+    usage: np.ndarray
+    role: np.ndarray
+    label: np.ndarray
+    epochs: np.ndarray
+    probabilities: np.ndarray
+
+    def at(self, epoch: int) -> np.ndarray:
+        """float16 (N, 7): the probabilities after `epoch`."""
+        return self.probabilities[list(self.epochs).index(epoch)]
+
+
+def config_hash(record: Record) -> str:
+    """8 hex digits over the setup and the data; not over commit, versions or machine, so that a run resumes across them."""
+    chosen = [
+        record.setup,
+        record.preset == "smoke",
+        record.data["fingerprint"],
+        record.data["rows"],
+    ]
+    return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def folder(root: Path, record: Record) -> Path:
+    """Where this run's record belongs under `root` (…/runs)."""
+    fold = "" if record.fold is None else f"-fold{record.fold}"
+    init = Path(record.init).stem if "/" in record.init else record.init
+    name = f"{record.protocol}-{init}-seed{record.seed}{fold}-{config_hash(record)}"
+    return Path(root) / record.paper / record.system / name
+
+
+def partial_folder(final: Path) -> Path:
+    """The hidden folder of a run that is not finished: its lock, checkpoint and snapshots."""
+    return final.with_name(f".{final.name}.partial")
+
+
+def status(final: Path) -> str:
+    """`ok`, `failed`, `unfinished` (a checkpoint without a record) or `absent`."""
+    if (final / "record.json").is_file():
+        return _read_json(final).status
+    return "unfinished" if partial_folder(final).is_dir() else "absent"
+
+
+def stored_metrics(predictions: Predictions) -> dict[str, dict[str, dict[str, float]]]:
+    """The metrics that a record keeps to be checked by: per scored epoch and usage, whatever the rows' roles."""
+    from fer_common import evaluation
+
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for epoch, probabilities in zip(predictions.epochs, predictions.probabilities):
+        for usage in np.unique(predictions.usage):
+            rows = predictions.usage == usage
+            values = evaluation.metrics(predictions.label[rows], probabilities[rows])
+            found.setdefault(str(epoch), {})[str(usage)] = {
+                name: round(values[name], 6) for name in ("accuracy", "macro_f1", "log_loss")
+            }
+    return found
+
+
+def write(final: Path, record: Record, history: list[dict], predictions: Predictions | None, draw=None) -> None:
+    """Put the record at `final`: written under a temporary name, then renamed; a failed one there is replaced.
+
+    draw(folder, record, history, predictions) may add files before the rename.
+    """
+    temporary = final.with_name(f".{final.name}.writing.partial")
+    if temporary.exists():
+        shutil.rmtree(temporary)
+    temporary.mkdir(parents=True)
+    if history:
+        columns = list(dict.fromkeys(key for row in history for key in row))
+        lines = [",".join(columns)] + [",".join(_plain(row.get(key, "")) for key in columns) for row in history]
+        (temporary / "history.csv").write_text("\n".join(lines) + "\n")
+    if predictions is not None:
+        np.savez_compressed(temporary / "predictions.npz", **vars(predictions))
+        record.metrics = stored_metrics(predictions)
+        if draw is not None:
+            draw(temporary, record, history, predictions)
+    (temporary / "record.json").write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
+    old = final.with_name(f".{final.name}.old.partial")
+    if final.exists():
+        final.rename(old)
+    temporary.rename(final)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _plain(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _read_json(path: Path) -> Record:
+    try:
+        record = msgspec.json.decode((path / "record.json").read_bytes(), type=Record)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise UserError(f"{path}/record.json cannot be read ({error}); remove the folder and run again.") from None
+    if record.schema != SCHEMA:
+        raise UserError(f"{path}/record.json has schema {record.schema}, this version reads {SCHEMA}; run again.")
+    return record
+
+
+def read(path: Path) -> tuple[Record, list[dict[str, float]], Predictions | None]:
+    """(record, history, predictions) of the record at `path`, checked: stored metrics must follow from predictions.
+
+    Predictions are None for a failed run. Raises UserError naming the record where something is missing or disagrees.
+    """
+    record = _read_json(path)
+    if record.status != "ok":
+        return record, [], None
+    try:
+        header, *rows = (path / "history.csv").read_text().split()
+        history = [dict(zip(header.split(","), map(_number, row.split(",")))) for row in rows]
+        with np.load(path / "predictions.npz") as arrays:
+            predictions = Predictions(**arrays)
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{path}: this record is damaged ({error}); remove the folder and run again.") from None
+    if not _agree(stored_metrics(predictions), record.metrics):
+        raise UserError(
+            f"{path}: the metrics in record.json do not follow from predictions.npz; one of them was changed. "
+            "Restore both from where they came from, or remove the folder and run again."
+        )
+    return record, history, predictions
+
+
+def _agree(recomputed: dict, stored: dict) -> bool:
+    def flat(tree):
+        return {(e, u, m): value for e, usages in tree.items() for u, ms in usages.items() for m, value in ms.items()}
+
+    recomputed, stored = flat(recomputed), flat(stored)
+    # Stored with six decimals; the last one may fall otherwise on another machine.
+    return recomputed.keys() == stored.keys() and all(abs(recomputed[k] - stored[k]) < 2e-6 for k in stored)
+
+
+def _number(text: str) -> float:
+    return float(text) if text else float("nan")
+
+
+def find(root: Path) -> Iterator[Path]:
+    """The folders of all records under `root`, sorted; hidden ones (unfinished runs) are left out."""
+    for path in sorted(Path(root).glob("*/*/*/record.json")):
+        if not path.parent.name.startswith("."):
+            yield path.parent

@@ -1,0 +1,121 @@
+"""Who trains, who selects, who is scored: every split gives each row of the data its role.
+
+Roles are strings in an array beside the rows: `fit` (trained on), `select` (watched while training: early stopping,
+choice of epoch or setting), `score` (never seen before its prediction counts) and `unused`. A split that keeps
+identical images together never puts two rows with the same pixels on both sides.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fer_common import UserError
+from fer_common.data import EMOTIONS, USAGES, FaceData
+
+ROLES = ("fit", "select", "score", "unused")
+_ROLE_DTYPE = "<U6"
+
+
+def official(data: FaceData) -> np.ndarray:
+    """Roles (N,): fit on Training, select on PublicTest, score PrivateTest, as the 2013 contest was run."""
+    if missing := [usage for usage in USAGES if not (data.usage == usage).any()]:
+        raise UserError(
+            f"The official protocol needs all three usages, and {data.origin} has no {' and no '.join(missing)}; "
+            "use fer2013.csv or icml_face_data.csv, which hold them all."
+        )
+    role = dict(zip(USAGES, ("fit", "select", "score")))
+    return np.array([role[usage] for usage in data.usage], _ROLE_DTYPE)
+
+
+def hold_out(
+    data: FaceData,
+    usages: Sequence[str] = USAGES,
+    *,
+    fraction: float = 0.2,
+    seed: int,
+    identical_together: bool = False,
+    held_out: str = "score",
+    others: str = "score",
+) -> np.ndarray:
+    """Roles (N,): of the rows in `usages`, a stratified `fraction` gets the role `held_out`, the rest is fitted.
+
+    Rows outside `usages` get the role `others`. identical_together: rows with the same pixels stay on one side.
+    """
+    return k_fold(
+        data,
+        usages,
+        k=round(1 / fraction),
+        fold=0,
+        seed=seed,
+        identical_together=identical_together,
+        held_out=held_out,
+        others=others,
+    )
+
+
+def k_fold(
+    data: FaceData,
+    usages: Sequence[str] = USAGES,
+    *,
+    k: int = 5,
+    fold: int,
+    seed: int,
+    identical_together: bool = False,
+    held_out: str = "score",
+    others: str = "score",
+) -> np.ndarray:
+    """Roles (N,) of fold `fold` of `k`, stratified by label over the rows in `usages`; otherwise as `hold_out`."""
+    if not 0 <= fold < k:
+        raise UserError(f"There is no fold {fold} of {k}: folds are numbered 0 to {k - 1}.")
+    role = np.full(len(data), others, _ROLE_DTYPE)
+    rows = np.flatnonzero(np.isin(data.usage, usages))
+    role[rows] = "fit"
+    role[rows[_fold_of(data, rows, k, seed, identical_together) == fold]] = held_out
+    return role
+
+
+def select_from_fit(
+    data: FaceData, role: np.ndarray, *, fraction: float, seed: int, identical_together: bool = False
+) -> np.ndarray:
+    """Roles (N,) in which a stratified `fraction` of the `fit` rows has become `select`."""
+    rows = np.flatnonzero(role == "fit")
+    role = role.copy()
+    role[rows[_fold_of(data, rows, round(1 / fraction), seed, identical_together) == 0]] = "select"
+    return role
+
+
+def _fold_of(data: FaceData, rows: np.ndarray, k: int, seed: int, identical_together: bool) -> np.ndarray:
+    """int (len(rows),): the fold of each row, stratified by label."""
+    from sklearn.model_selection import StratifiedKFold
+
+    if not identical_together:
+        members = np.arange(len(rows))
+        representatives = members
+    else:
+        # One row stands for all with its pixels and takes them along; its label decides the stratum.
+        _, representatives, members = np.unique(data.identical[rows], return_index=True, return_inverse=True)
+    labels = data.labels[rows[representatives]]
+    fold = np.empty(len(representatives), int)
+    smallest = np.bincount(labels, minlength=1)
+    smallest = smallest[smallest > 0].min(initial=len(labels))
+    if smallest < k:
+        raise UserError(f"A class has only {smallest} images, too few for a stratified split into {k} parts.")
+    for number, (_, held_out) in enumerate(
+        StratifiedKFold(k, shuffle=True, random_state=seed).split(representatives, labels)
+    ):
+        fold[held_out] = number
+    return fold[members]
+
+
+def subset(data: FaceData, n: int, *, seed: int = 0) -> np.ndarray:
+    """About `n` sorted row indices, stratified by usage and label with at least five rows a stratum; the same
+    for the same arguments. For smoke runs: a record made from it is never a full one."""
+    if n >= len(data):
+        return np.arange(len(data))
+    stratum = np.searchsorted(USAGES, data.usage, sorter=np.argsort(USAGES)) * len(EMOTIONS) + data.labels
+    order = np.random.default_rng([seed, n]).permutation(len(data))
+    chosen = [
+        rows[: max(5, round(n * len(rows) / len(data)))]
+        for rows in (order[stratum[order] == number] for number in range(len(USAGES) * len(EMOTIONS)))
+    ]
+    return np.sort(np.concatenate(chosen))
