@@ -1,10 +1,18 @@
 """Every metric and its interval, from labels and predicted probabilities alone.
 
 Definitions are scikit-learn's (`zero_division=0`); the vectorised forms below exist because an interval needs a
-thousand resamples, and tests hold each of them against scikit-learn. Nothing here knows of models or records.
+thousand resamples, and tests hold each of them against scikit-learn. Metrics go by flat names: `accuracy`,
+`mean_ovr_accuracy` (1 − 2·error/K, which some papers print as accuracy), `log_loss`, `auc.macro` (one-vs-rest, from
+probabilities), `auc_hard.macro` (from hard labels: (recall + specificity)/2), and `precision`, `recall` and `f1`
+followed by `.macro`, `.weighted`, `.lowest`, `.highest` (over the classes) or by a class. Nothing here knows of
+models or records.
 """
 
 import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -13,9 +21,7 @@ from fer_common.data import EMOTIONS
 # Stored probabilities are float16, whose smallest positive value this is; log loss clips there.
 SMALLEST_PROBABILITY = 2.0**-24
 RESAMPLES = 1000
-HEADLINES = ("accuracy", "macro_f1", "weighted_f1", "macro_auc", "log_loss")
-# Metrics that are a proportion of images, whose variance is m(1 − m)/N.
-PROPORTIONS = ("accuracy",)
+VERSION = 1  # raise when a metric or the resampling changes: cached intervals are then made anew
 
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int = len(EMOTIONS)) -> np.ndarray:
@@ -23,12 +29,8 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int = l
     return np.bincount(labels.astype(int) * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
-def from_confusion(matrix: np.ndarray) -> dict[str, np.ndarray]:
-    """Metrics from confusion matrices (..., K, K): arrays (...) and, for per-class ones, (..., K).
-
-    `macro_auc_hard` is the one-vs-rest AUC of hard labels, (recall + specificity)/2, averaged over classes;
-    `mean_ovr_accuracy` is 1 − 2·error/K, which some papers print as accuracy.
-    """
+def from_confusion(matrix: np.ndarray, classes: Sequence[str] = EMOTIONS) -> dict[str, np.ndarray]:
+    """The metrics that follow from confusion matrices (..., K, K): arrays (...) by flat name."""
     matrix = matrix.astype(float)
     hits = np.diagonal(matrix, axis1=-2, axis2=-1)
     support, predicted = matrix.sum(-1), matrix.sum(-2)
@@ -37,37 +39,31 @@ def from_confusion(matrix: np.ndarray) -> dict[str, np.ndarray]:
     def ratio(a, b):
         return np.divide(a, b, out=np.zeros(np.broadcast_shapes(a.shape, b.shape)), where=b > 0)
 
-    precision, recall = ratio(hits, predicted), ratio(hits, support)
-    f1 = ratio(2 * hits, support + predicted)
-    specificity = 1 - ratio(predicted - hits, total[..., None] - support)
     accuracy = hits.sum(-1) / total
-    weight = support / total[..., None]
-    return {
+    recall = ratio(hits, support)
+    specificity = 1 - ratio(predicted - hits, total[..., None] - support)
+    found = {
         "accuracy": accuracy,
-        "mean_ovr_accuracy": 1 - 2 * (1 - accuracy) / matrix.shape[-1],
-        "precision": precision,
-        "recall": recall,
-        "f1": f1,
-        "macro_precision": precision.mean(-1),
-        "macro_recall": recall.mean(-1),
-        "macro_f1": f1.mean(-1),
-        "weighted_precision": (precision * weight).sum(-1),
-        "weighted_recall": (recall * weight).sum(-1),
-        "weighted_f1": (f1 * weight).sum(-1),
-        "macro_auc_hard": ((recall + specificity) / 2).mean(-1),
+        "mean_ovr_accuracy": 1 - 2 * (1 - accuracy) / len(classes),
+        "auc_hard.macro": ((recall + specificity) / 2).mean(-1),
     }
+    per_class = {"precision": ratio(hits, predicted), "recall": recall, "f1": ratio(2 * hits, support + predicted)}
+    for name, values in per_class.items():
+        found[f"{name}.macro"] = values.mean(-1)
+        found[f"{name}.weighted"] = (values * support).sum(-1) / total
+        found[f"{name}.lowest"], found[f"{name}.highest"] = values.min(-1), values.max(-1)
+        for number, label in enumerate(classes):
+            found[f"{name}.{label}"] = values[..., number]
+    return found
 
 
-def metrics(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float | np.ndarray]:
-    """All metrics of labels (N,) and probabilities (N, K); per-class ones (`precision`, `recall`, `f1`) are (K,)."""
-    matrix = confusion_matrix(labels, probabilities.argmax(-1), probabilities.shape[-1])
-    once = np.ones((1, len(labels)), np.float32)
-    values = from_confusion(matrix)
-    return {name: value if value.ndim else float(value) for name, value in values.items()} | {
-        "macro_auc": float(_macro_auc(labels, probabilities, once)[0]),
-        "log_loss": float(_losses(labels, probabilities).mean()),
-        "confusion": matrix,
-    }
+def metrics(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+    """All metrics of labels (N,) and probabilities (N, 7), by flat name."""
+    matrix = confusion_matrix(labels, probabilities.argmax(-1))
+    found = {name: float(value) for name, value in from_confusion(matrix).items()}
+    found["auc.macro"] = float(_macro_auc(labels, probabilities, np.ones((len(labels), 1), np.float32))[0])
+    found["log_loss"] = float(_losses(labels, probabilities).mean())
+    return found
 
 
 def _losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
@@ -77,7 +73,7 @@ def _losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
 
 
 def _macro_auc(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """float (B,): mean one-vs-rest AUC over classes under image weights (B, N); NaN where a class is missing.
+    """float (B,): mean one-vs-rest AUC over classes under image weights (N, B); NaN where a class is missing.
 
     The share of (positive, negative) pairs that are ordered rightly, ties counting half, from cumulative weights
     in the order of the score (the Mann-Whitney form of the area).
@@ -86,49 +82,59 @@ def _macro_auc(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarra
     for number in range(probabilities.shape[1]):
         score = probabilities[:, number].astype(np.float32)
         order = np.argsort(score, kind="stable")
-        positive = (labels == number)[order]
-        ranked = weights[:, order]
-        negatives = np.cumsum(np.where(positive, 0, ranked), axis=1, dtype=np.float64)
-        sorted_score = score[order][positive]
-        first = np.searchsorted(score[order], sorted_score, side="left")
-        last = np.searchsorted(score[order], sorted_score, side="right") - 1
-        below = np.where(first > 0, negatives[:, first - 1], 0)
-        pairs = (ranked[:, positive] * (below + negatives[:, last]) / 2).sum(1)
+        score, positive = score[order], (labels == number)[order]
+        # Sums of whole numbers below 2²⁴: exact in float32.
+        negatives = np.zeros(((~positive).sum() + 1, weights.shape[1]), np.float32)
+        np.cumsum(weights[order[~positive]], axis=0, out=negatives[1:])
+        below = np.searchsorted(score[~positive], score[positive], side="left")
+        not_above = np.searchsorted(score[~positive], score[positive], side="right")
+        ranked = weights[order[positive]]
+        pairs = np.einsum("nb,nb->b", ranked, negatives[below] + negatives[not_above], dtype=np.float64) / 2
         with np.errstate(invalid="ignore", divide="ignore"):
-            areas.append(pairs / (ranked[:, positive].sum(1, dtype=np.float64) * negatives[:, -1]))
+            areas.append(pairs / (ranked.sum(0, dtype=np.float64) * negatives[-1]))
     return np.mean(areas, axis=0)
 
 
 def bootstrap(labels: np.ndarray, probabilities: np.ndarray, resamples: int = RESAMPLES) -> dict[str, np.ndarray]:
-    """The headline metrics (HEADLINES) under multinomial resamples of the images: arrays (resamples,).
+    """All metrics under multinomial resamples of the images: arrays (resamples,) by flat name.
 
-    The resamples depend on the number of images alone, so that runs scored on the same images share them and their
-    values can be averaged or subtracted resample by resample.
+    The resamples depend on the number of images alone, so that runs scored on the same images share them.
     """
     n, classes = probabilities.shape
-    cell = labels.astype(int) * classes + probabilities.argmax(1)
+    cell = np.eye(classes**2, dtype=np.float32)[labels.astype(int) * classes + probabilities.argmax(1)]
     losses = _losses(labels, probabilities)
     rng = np.random.default_rng([2013, n])
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in HEADLINES}
-    at_once = max(1, 4_000_000 // n)
+    parts: dict[str, list[np.ndarray]] = {}
+    at_once = 50  # the weights of fifty resamples stay in the processor's cache
     for start in range(0, resamples, at_once):
-        count = min(at_once, resamples - start)
-        drawn = rng.integers(n, size=(count, n), dtype=np.int32) + (np.arange(count, dtype=np.int64) * n)[:, None]
-        weights = np.bincount(drawn.ravel(), minlength=count * n).reshape(count, n).astype(np.float32)
-        matrices = np.stack(
-            [np.bincount(cell, weights=w, minlength=classes**2).reshape(classes, classes) for w in weights]
-        )
-        values = from_confusion(matrices)
-        values["macro_auc"] = _macro_auc(labels, probabilities, weights)
-        values["log_loss"] = weights @ losses / n
-        for name in HEADLINES:
-            parts[name].append(values[name])
+        drawn = rng.integers(n, size=(min(at_once, resamples - start), n), dtype=np.int32)
+        weights = np.stack([np.bincount(row, minlength=n) for row in drawn], axis=1).astype(np.float32)
+        values = from_confusion((weights.T @ cell).reshape(-1, classes, classes))
+        values["auc.macro"] = _macro_auc(labels, probabilities, weights)
+        values["log_loss"] = losses @ weights / n
+        for name, value in values.items():
+            parts.setdefault(name, []).append(value)
     return {name: np.concatenate(part) for name, part in parts.items()}
 
 
-def digest(labels: np.ndarray, probabilities: np.ndarray) -> str:
-    """32 hex digits that name these predictions, to cache their bootstrap by."""
-    sha = hashlib.sha256(f"{RESAMPLES} {HEADLINES} {probabilities.shape} {probabilities.dtype}".encode())
+def intervals(labels: np.ndarray, probabilities: np.ndarray, cache: Path | None = None) -> dict[str, list[float]]:
+    """[2.5 % quantile, 97.5 % quantile, standard deviation] of every metric under the bootstrap over images.
+
+    cache: a folder that keeps them by the digest of what they were made from.
+    """
+    sha = hashlib.sha256(f"{VERSION} {RESAMPLES} {probabilities.shape} {probabilities.dtype}".encode())
     sha.update(np.ascontiguousarray(labels))
     sha.update(np.ascontiguousarray(probabilities))
-    return sha.hexdigest()[:32]
+    kept = None if cache is None else Path(cache) / f"{sha.hexdigest()[:32]}.json"
+    if kept is not None and kept.is_file():
+        return json.loads(kept.read_text())
+    found = {
+        name: [*map(float, np.quantile(values, (0.025, 0.975))), float(values.std(ddof=1))]
+        for name, values in bootstrap(labels, probabilities).items()
+    }
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        temporary = kept.with_suffix(f".{os.getpid()}.partial")
+        temporary.write_text(json.dumps(found))
+        temporary.rename(kept)
+    return found

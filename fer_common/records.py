@@ -112,7 +112,9 @@ def stored_metrics(predictions: Predictions) -> dict[str, dict[str, dict[str, fl
             rows = predictions.usage == usage
             values = evaluation.metrics(predictions.label[rows], probabilities[rows])
             found.setdefault(str(epoch), {})[str(usage)] = {
-                name: round(values[name], 6) for name in ("accuracy", "macro_f1", "log_loss")
+                "accuracy": round(values["accuracy"], 6),
+                "macro_f1": round(values["f1.macro"], 6),
+                "log_loss": round(values["log_loss"], 6),
             }
     return found
 
@@ -195,6 +197,6 @@ def _number(text: str) -> float:
 
 def find(root: Path) -> Iterator[Path]:
     """The folders of all records under `root`, sorted; hidden ones (unfinished runs) are left out."""
-    for path in sorted(Path(root).glob("*/*/*/record.json")):
+    for path in sorted(Path(root).glob("**/record.json")):
         if not path.parent.name.startswith("."):
             yield path.parent

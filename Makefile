@@ -1,0 +1,39 @@
+# make reproduce   the 13-epoch CNN on FER2013 where it is found, else on drawn faces; then the table
+# make test        the tests
+# make smoke       every paper on a subset of 2,000 images, in minutes
+# make bench       loading and training speed against named peers (installs PyTorch)
+# Each sets up .venv first, from the pinned versions; all are safe to repeat.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+# Own runs and tables go here, so that the committed ones under results/ stay as they are.
+OUT ?= build
+
+.PHONY: reproduce test smoke bench
+.DELETE_ON_ERROR:
+
+$(READY): setup.cfg pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is older than Python 3.11; say make PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+reproduce: $(READY)
+	@if $(BIN)/ferrepro data check; then data=fer2013; else echo "No FER2013, so drawn faces, a small schedule: nothing below is about real faces."; data=synthetic; fi; \
+	if [ $$data = fer2013 ]; then $(BIN)/ferrepro run cnn_13_epochs --runs $(OUT)/reproduce/fer2013/runs; \
+	else $(BIN)/ferrepro run cnn_13_epochs --runs $(OUT)/reproduce/synthetic/runs --data synthetic --preset smoke; fi && \
+	$(BIN)/ferrepro tables --runs $(OUT)/reproduce/$$data/runs --tables $(OUT)/reproduce/$$data/tables
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+smoke: $(READY)
+	$(BIN)/ferrepro run --all --preset smoke --runs $(OUT)/smoke/runs
+	$(BIN)/ferrepro tables --runs $(OUT)/smoke/runs --tables $(OUT)/smoke/tables
+
+bench: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[benchmark]'
+	$(BIN)/python benchmarks/loading.py
+	$(BIN)/python benchmarks/training.py

@@ -1,0 +1,324 @@
+"""The claim: what a paper printed, as data, with its place; the schema of `reproductions/claims/<paper>.yaml`.
+
+Values stay text, because their decimals matter (`0.90` is not `0.9`). Every error of a file is reported with line
+and key, not only the first. What a claim is worth is decided elsewhere: `tables` holds it against runs.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from fer_common import UserError
+from fer_common.data import EMOTIONS
+
+FOLDER = Path(__file__).parent.parent / "reproductions" / "claims"
+
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+Identifier = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_.]*$")]
+Numeral = Annotated[
+    str, msgspec.Meta(pattern=r"^-?[0-9]*\.?[0-9]+$", description="as printed, without the unit: '83.2', '.90'")
+]
+WholeNumber = Annotated[str, msgspec.Meta(pattern=r"^[0-9]+$")]
+Metric = Literal["accuracy", "precision", "recall", "f1", "auc", "log_loss"]
+Unit = Literal["fraction", "percent", "nats"]
+Average = Annotated[
+    str,
+    msgspec.Meta(
+        description="`none` for accuracy and loss; `macro`, `weighted`, `unstated`; `lowest` or `highest` over the "
+        "classes; or the name of one class"
+    ),
+]
+Images = Literal["test", "training", "validation", "unstated"]
+Usage = Literal["Training", "PublicTest", "PrivateTest"]
+
+
+class Claim(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """One printed number."""
+
+    id: Identifier
+    system: Identifier
+    metric: Metric
+    value: Numeral
+    unit: Unit
+    where: Text
+    """Section, table or figure."""
+    images: Images = "unstated"
+    """What the paper calls the images that the number is about."""
+    usage: Usage | None = None
+    """The part of FER2013 that they are, where the paper leaves no doubt (by its supports, say)."""
+    n_images: WholeNumber | None = None
+    """How many images the number is about, where the paper says so."""
+    average: Average = "none"
+    epoch: WholeNumber | None = None
+    running: Literal["yes", "no", "possibly"] = "no"
+    """Whether it may be the metric that Keras prints while training, with dropout on."""
+    note: Text | None = None
+
+    @property
+    def number(self) -> float:
+        """The value on the metric's own scale: per cent divided by 100."""
+        return float(self.value) / (100 if self.unit == "percent" else 1)
+
+    @property
+    def half_unit(self) -> float:
+        """Half a unit of the last printed digit, on the metric's own scale: what rounding hides."""
+        decimals = len(self.value.partition(".")[2])
+        return 0.5 * 10.0**-decimals / (100 if self.unit == "percent" else 1)
+
+
+class ReportRow(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """One line of a classification report."""
+
+    precision: Numeral | None = None
+    recall: Numeral | None = None
+    f1: Numeral | None = None
+    accuracy: Numeral | None = None
+    support: WholeNumber
+
+
+class Report(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A printed classification report; each of its numbers but the supports becomes a claim."""
+
+    id: Identifier
+    system: Identifier
+    unit: Unit
+    where: Text
+    images: Images = "unstated"
+    usage: Usage | None = None
+    epoch: WholeNumber | None = None
+    rows: dict[str, ReportRow]
+    """By class name, and `accuracy`, `macro`, `weighted` for the lines below."""
+    note: Text | None = None
+
+    def claims(self) -> Iterator[Claim]:
+        """Its numbers as claims, with ids like `report.angry.precision`."""
+        for name, row in self.rows.items():
+            for metric in ("precision", "recall", "f1", "accuracy"):
+                value = getattr(row, metric)
+                if value is not None:
+                    yield Claim(
+                        id=f"{self.id}.{name}" + ("" if name == metric else f".{metric}"),
+                        system=self.system,
+                        metric=metric,
+                        value=value,
+                        unit=self.unit,
+                        where=self.where,
+                        images=self.images,
+                        usage=self.usage,
+                        n_images=self.rows["accuracy"].support if "accuracy" in self.rows else None,
+                        average="none" if metric == "accuracy" else name,
+                        epoch=self.epoch,
+                    )
+
+
+class Statement(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Something the text says about its numbers, in our words."""
+
+    id: Identifier
+    kind: Literal["highest", "lowest", "range", "ranking", "contradiction", "undefined", "count"]
+    says: Text
+    where: Text
+    about: list[Text] = []
+    """Ids of the claims or reports it concerns, or numerals that it holds."""
+
+
+class Context(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A number that the paper quotes from other work."""
+
+    value: Numeral
+    unit: Unit
+    metric: Metric
+    source: Text
+    where: Text
+
+
+class OtherNumeral(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A numeral of the results sections that is no claim, and why."""
+
+    numeral: Text
+    reason: Text
+
+
+class Reference(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The paper, as far as our copy of its text gives it."""
+
+    title: Text | None = None
+    authors: Text | None = None
+    year: WholeNumber | None = None
+    venue: Text | None = None
+    doi: Text | None = None
+    note: Text | None = None
+
+
+class ClaimsFile(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Everything one paper prints."""
+
+    paper: Identifier
+    reference: Reference
+    classes: list[Text] = msgspec.field(default_factory=lambda: list(EMOTIONS))
+    systems: dict[str, Text]
+    """Each system that the paper prints numbers for, with a line on what it is."""
+    claims: list[Claim]
+    reports: list[Report] = []
+    statements: list[Statement] = []
+    context: list[Context] = []
+    other_numerals: list[OtherNumeral] = []
+
+    def all_claims(self) -> list[Claim]:
+        """The claims, and those inside the reports."""
+        return [*self.claims, *(claim for report in self.reports for claim in report.claims())]
+
+
+def schema() -> dict:
+    """The JSON Schema of a claims file."""
+    return msgspec.json.schema(ClaimsFile)
+
+
+def load(paper: str) -> ClaimsFile:
+    """The claims file of one of the suite's papers."""
+    return read(FOLDER / f"{paper}.yaml")
+
+
+def read(path: Path) -> ClaimsFile:
+    """The claims file at `path`. Raises UserError that lists every error with file, line and key."""
+    import yaml
+
+    try:
+        root = yaml.compose(path.read_text(), Loader=yaml.BaseLoader)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}).") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: is not UTF-8 text.") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise UserError(f"{path}{line}: not YAML ({getattr(error, 'problem', error)}).") from None
+    errors: list[str] = []
+    if root is None:
+        errors.append("is empty; expected the keys paper, reference, systems, claims")
+        values = None
+    else:
+        values = _convert(root, ClaimsFile, "", errors)
+    if not errors:
+        _cross_check(values, root, errors)
+    if errors:
+        raise UserError(f"{path}: {len(errors)} error{'s' * (len(errors) > 1)}\n  " + "\n  ".join(errors))
+    return values
+
+
+def _convert(node, kind: Any, key: str, errors: list[str]) -> Any:
+    """The value of a YAML node as `kind`; what does not fit is added to `errors`, and the rest is still looked at."""
+    import yaml
+
+    kind = _without_none(kind)
+    line = f"line {node.start_mark.line + 1}, {key or 'top level'}"
+    is_struct = isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+    if is_struct or get_origin(kind) is dict:
+        if not isinstance(node, yaml.MappingNode):
+            errors.append(f"{line}: expected keys with values")
+            return None
+        found = {}
+        for key_node, value_node in node.value:
+            name, where = key_node.value, f"{key}.{key_node.value}".lstrip(".")
+            at = f"line {key_node.start_mark.line + 1}, {where}"
+            if name in found:
+                errors.append(f"{at}: the key is there twice; keep one")
+            elif is_struct and name not in kind.__struct_fields__:
+                errors.append(f"{at}: unknown key; expected one of {', '.join(kind.__struct_fields__)}")
+            else:
+                inner = get_type_hints(kind, include_extras=True)[name] if is_struct else get_args(kind)[1]
+                found[name] = _convert(value_node, inner, where, errors)
+        if is_struct:
+            required = (f.name for f in msgspec.structs.fields(kind) if f.required)
+            missing = [name for name in required if name not in found]
+            if missing:
+                errors.append(f"{line}: missing {', '.join(missing)}")
+            return None if missing or None in found.values() else kind(**found)
+        return found
+    if get_origin(kind) is list:
+        if not isinstance(node, yaml.SequenceNode):
+            errors.append(f"{line}: expected a list")
+            return None
+        return [_convert(item, get_args(kind)[0], f"{key}[{i}]", errors) for i, item in enumerate(node.value)]
+    if not isinstance(node, yaml.ScalarNode):
+        errors.append(f"{line}: expected one value, found a {'list' if isinstance(node, yaml.SequenceNode) else 'mapping'}")
+        return None
+    try:
+        return msgspec.convert(node.value, kind)
+    except msgspec.ValidationError:
+        errors.append(f"{line}: {node.value!r} does not fit; expected {_expected(kind)}")
+        return None
+
+
+def _without_none(kind: Any) -> Any:
+    options = [option for option in get_args(kind) if option is not type(None)]
+    is_union = get_origin(kind) is Union or type(kind).__name__ == "UnionType"
+    return options[0] if is_union and len(options) == 1 else kind
+
+
+def _expected(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return "one of " + ", ".join(get_args(kind))
+    if kind == Numeral:
+        return "a number as printed, without unit"
+    if kind == WholeNumber:
+        return "a whole number"
+    if kind == Identifier:
+        return "lower-case letters, digits, _ and ."
+    return "some text"
+
+
+def _cross_check(file: ClaimsFile, root, errors: list[str]) -> None:
+    """What the schema cannot say: ids are unique, systems and classes known, averages sensible."""
+    lines: dict[str, int] = {}
+
+    def collect(node):
+        for value in getattr(node, "value", []) if not isinstance(node.value, str) else []:
+            if isinstance(value, tuple):
+                if value[0].value == "id":
+                    lines.setdefault(value[1].value, value[1].start_mark.line + 1)
+                collect(value[1])
+            else:
+                collect(value)
+
+    collect(root)
+    seen = set()
+    for item in (*file.claims, *file.reports, *file.statements):
+        at = f"line {lines[item.id]}, {item.id}"
+        if item.id in seen:
+            errors.append(f"{at}: the id is there twice; ids are unique in a file")
+        seen.add(item.id)
+        system = getattr(item, "system", None)
+        if system is not None and system not in file.systems:
+            errors.append(f"{at}: system {system} is not under systems; expected one of {', '.join(file.systems)}")
+        if isinstance(item, Claim):
+            averages = ("none",) if item.metric in ("accuracy", "log_loss") else (*_AVERAGES, *file.classes)
+            if item.average not in averages:
+                errors.append(f"{at}: average {item.average} of {item.metric}; expected one of {', '.join(averages)}")
+            if (item.unit == "nats") != (item.metric == "log_loss"):
+                errors.append(f"{at}: unit {item.unit} of {item.metric}; a log_loss is in nats, nothing else is")
+        if isinstance(item, Report):
+            for name in item.rows:
+                if name not in (*file.classes, "accuracy", "macro", "weighted"):
+                    errors.append(f"{at}: row {name} is no class; expected one of {', '.join(file.classes)}")
+
+
+_AVERAGES = ("macro", "weighted", "unstated", "lowest", "highest")
+
+
+def numerals(text: str) -> list[str]:
+    """Every numeral in a stretch of a paper's text, as printed; digits inside words (Fig2) and list marks count too."""
+    return re.findall(r"\d+(?:,\d{3})+|\d*\.\d+|\d+", text)
+
+
+def printed_numerals(file: ClaimsFile) -> set[str]:
+    """Every numeral that a claims file accounts for."""
+    found = {claim.value for claim in file.all_claims()} | {context.value for context in file.context}
+    found |= {row.support for report in file.reports for row in report.rows.values()}
+    found |= {claim.epoch for claim in file.all_claims() if claim.epoch}
+    found |= {claim.n_images for claim in file.all_claims() if claim.n_images}
+    found |= {item for statement in file.statements for item in statement.about}
+    return found | {other.numeral for other in file.other_numerals}

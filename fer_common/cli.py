@@ -1,0 +1,177 @@
+"""The command `ferrepro`: list, run, tables, data, claims. Each part imports what it needs when it is called."""
+
+import importlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from fer_common import UserError, records
+from fer_common.experiment import RUNS
+from reproductions import PAPERS
+
+TABLES = Path("results/tables")
+Data = Annotated[str | None, tyro.conf.arg(help="a copy of FER2013, or `synthetic`; default: the variable FER2013, then the cache")]
+AllowSubset = Annotated[bool, tyro.conf.arg(help="accept a copy whose counts are not FER2013's")]
+
+
+def main() -> None:
+    """Run the command line; a UserError ends it with one sentence and status 1."""
+    arguments = sys.argv[1:]
+    try:
+        # `run PAPER …` hands its options on to the paper's script, which has its own help.
+        if arguments[:1] == ["run"] and arguments[1:2] and not arguments[1].startswith("-"):
+            if arguments[1] not in PAPERS:
+                raise UserError(f"There is no paper {arguments[1]!r}; there is {', '.join(PAPERS)}.")
+            return importlib.import_module(f"reproductions.{arguments[1]}").main(arguments[2:])
+        if arguments[:2] == ["run", "--all"]:
+            return run_all(arguments[2:])
+        commands, prog = COMMANDS, "ferrepro"
+        if arguments and arguments[0] in GROUPS:
+            commands, prog = GROUPS[arguments[0]], f"ferrepro {arguments.pop(0)}"
+        tyro.extras.subcommand_cli_from_dict(
+            commands, prog=prog, description=DESCRIPTION, args=arguments or ["--help"]
+        )
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("\ninterrupted")
+
+
+def list_papers() -> None:
+    """The papers, their systems and protocols, and what has been run."""
+    for name in PAPERS:
+        paper = importlib.import_module(f"reproductions.{name}").PAPER
+        print(f"{name}: {paper.description.splitlines()[0]}")
+        print(f"  protocols: {', '.join(paper.protocols)}")
+        for system in paper.systems:
+            folder = RUNS / name / system
+            states = [records.status(path) for path in records.find(folder)]
+            done = ", ".join(f"{states.count(state)} {state}" for state in ("ok", "failed") if state in states)
+            print(f"  {system:20} {done or 'not run'}")
+
+
+def run() -> None:
+    """`run PAPER [options]` runs one paper (`run PAPER --help` shows its setup); `run --all [options]` every paper
+    and system under the paper's first protocol."""
+    raise UserError(f"Say which paper: `ferrepro run PAPER`, one of {', '.join(PAPERS)}; or `ferrepro run --all`.")
+
+
+def run_all(arguments: list[str]) -> None:
+    """Every system of every paper, each in a process of its own; exits with status 1 if any of them failed."""
+    failed = []
+    for name in PAPERS:
+        for system in importlib.import_module(f"reproductions.{name}").PAPER.systems:
+            command = [sys.executable, "-m", f"reproductions.{name}", "--system", system, *arguments]
+            if subprocess.run(command).returncode:
+                failed.append(f"{name} {system}")
+    if failed:
+        raise UserError(f"{len(failed)} failed: {', '.join(failed)}.")
+
+
+def tables(runs: Path = RUNS, tables: Path = TABLES) -> None:
+    """Recompute every metric from the predictions and write the tables as csv, md and tex.
+
+    Args:
+        runs: where the records are.
+        tables: where the tables go.
+    """
+    from fer_common import tables as collector
+
+    if not runs.is_dir():
+        raise UserError(f"{runs}: no such folder; run a paper first, or say where its records are with --runs.")
+    built = collector.build(runs, list(PAPERS), log=print)
+    collector.write(built, tables)
+    unfinished = list(Path(runs).glob("*/*/.*.partial/checkpoint.npz"))
+    if unfinished:
+        print(f"{len(unfinished)} runs are unfinished; the same command goes on with them: {', '.join(p.parent.name for p in unfinished)}")
+    print(collector.overview(built))
+    print(f"{', '.join(built)} written to {tables} as csv, md and tex")
+
+
+def fetch() -> None:
+    """Download the image-folder form of FER2013 (Kaggle: msambare/fer2013, 60 MB) into the user cache."""
+    import kagglehub
+
+    from fer_common.data import WAYS_TO_GET_IT, cache_folder
+
+    target = cache_folder() / "fer2013"
+    partial = cache_folder() / "fer2013.partial"
+    try:
+        kagglehub.dataset_download("msambare/fer2013", output_dir=str(partial), force_download=True)
+        shutil.rmtree(target, ignore_errors=True)
+        partial.rename(target)
+    except Exception as error:  # kagglehub raises what its HTTP library raises, and more
+        shutil.rmtree(partial, ignore_errors=True)
+        what = "no network, or Kaggle is out of reach" if isinstance(error, OSError) else type(error).__name__
+        raise UserError(f"FER2013 could not be fetched ({what}: {str(error)[:150]}); {WAYS_TO_GET_IT}.") from None
+    print(f"FER2013 is in {target} and will be found there.")
+
+
+def check(path: tyro.conf.Positional[str | None] = None, allow_subset: AllowSubset = False) -> None:
+    """What a copy of FER2013 is: its form, whether it is whole, counts per usage and class, fingerprint.
+
+    Args:
+        path: the copy; default: the variable FER2013, then the cache.
+    """
+    import hashlib
+
+    import numpy as np
+
+    from fer_common import data as data_module
+    from fer_common.data import EMOTIONS, USAGES, fer2013
+
+    data = data_module.load(path, allow_subset=allow_subset)
+    print(f"{data.source}: {data.origin}")
+    if Path(data.origin).is_file():
+        with Path(data.origin).open("rb") as file:
+            md5 = hashlib.file_digest(file, "md5").hexdigest()
+        print(f"MD5 {md5}: {fer2013.ORIGINAL_MD5.get(md5, 'none of the original files')}")
+    print(f"fingerprint {data.fingerprint}, {len(data):,} images, values {data.images.min()} to {data.images.max()}")
+    print(f"{'':12}{'images':>8}" + "".join(f"{name:>10}" for name in EMOTIONS))
+    for usage in USAGES:
+        counts = np.bincount(data.labels[data.usage == usage], minlength=len(EMOTIONS))
+        same = data.source != "synthetic" and tuple(counts) == fer2013.OFFICIAL_COUNTS[usage]
+        print(f"{usage:12}{counts.sum():8,}" + "".join(f"{n:10,}" for n in counts) + ("  as published" if same else ""))
+    print(f"{len(data) - len(np.unique(data.identical)):,} images repeat an earlier one byte for byte")
+
+
+def show(data: Data = None, out: Path = Path("fer2013.png"), seed: int = 0, allow_subset: AllowSubset = False) -> None:
+    """Draw class counts per usage and a grid of samples.
+
+    Args:
+        out: the image file.
+        seed: draws the samples.
+    """
+    from fer_common import data as data_module
+    from fer_common import figures
+
+    figures.draw_data(data_module.load(data, allow_subset=allow_subset), out, seed=seed)
+    print(f"drawn: {out}")
+
+
+def claims_schema() -> None:
+    """The JSON Schema of a claims file."""
+    from fer_common import claims
+
+    print(json.dumps(claims.schema(), indent=1))
+
+
+def data_group() -> None:
+    """`data fetch`, `data check`, `data show`: get a copy of FER2013, say what it is, draw it."""
+
+
+def claims_group() -> None:
+    """`claims schema`: the JSON Schema of a claims file."""
+
+
+DESCRIPTION = "Papers on facial expression recognition with FER2013: what they claim beside what one gets."
+GROUPS = {"data": {"fetch": fetch, "check": check, "show": show}, "claims": {"schema": claims_schema}}
+COMMANDS = {"list": list_papers, "run": run, "tables": tables, "data": data_group, "claims": claims_group}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,537 @@
+"""The results collector: every committed table, recomputed from stored predictions and claims files.
+
+`summary` has one row per setup that ran, `comparison` sets each printed number beside what runs gave, `per_class`
+opens the averages up, `sensitivity` lists runs whose setup was changed. Needs neither keras nor tensorflow.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fer_common import UserError, claims, evaluation, records
+from fer_common.data import EMOTIONS, USAGES, cache_folder
+from fer_common.records import Predictions, Record
+
+RUNNING = "Training (fit, running metric with dropout)"
+HEADLINES = ("accuracy", "f1.macro", "f1.weighted", "auc.macro", "log_loss")
+COMPARISON_COLUMNS = (
+    "claim_id,paper,system,protocol,init,preset,source,metric,average,epoch,usage,claimed,"
+    "reproduced_mean,reproduced_sd,ci_low,ci_high,n_runs,n_images,verdict"
+).split(",")
+
+VERDICTS = """\
+How a verdict is reached, fixed before any run was scored. m and s are mean and standard deviation (n − 1 in the
+denominator) over n seeds on N images, v is the claim, N_v its number of images (N where unknown). With t the
+two-sided 95 % Student quantile for n − 1, the half-width is h = sqrt(t²·s²·(1 + 1/n) + 1.96²·m(1 − m)·(1/N + 1/N_v))
+plus half a unit of v's last printed digit; the second term falls away where claim and run score the same images, and
+for anything but accuracy the bootstrap variance over images (1,000 resamples) stands for m(1 − m)/N.
+`reproduced`: |v − m| ≤ h. `claimed higher`, `claimed lower`: beyond it, with the points between. `reachable only on
+Training`: a claim on test images that lies above every held-out interval and not above the one on the training
+images. `not decided`: h exceeds 3 points (log loss has no points and no such limit). `single run`: n = 1, which never
+counts as reproduced. `not run`: nothing ran. In brackets after the usage: what its images were to the run.
+ci_low and ci_high bound m itself at 95 %, over seeds and images; with one run, over images.
+"""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ in their seed alone, over the images of one copy of the data."""
+
+    record: Record  # of the first seed
+    runs: list[tuple[Record, list[dict], Predictions]]
+    failed: int
+
+    @property
+    def key(self) -> dict:
+        r = self.record
+        return {
+            "paper": r.paper,
+            "system": r.system,
+            "protocol": r.protocol,
+            "init": r.init,
+            "preset": r.preset,
+            "source": r.data["source"],
+        }
+
+    @property
+    def changes(self) -> str:
+        return ", ".join(f"{name}={_plain(value)}" for name, value in self.record.changes.items())
+
+
+def _plain(value) -> str:
+    return "/".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def collect(runs: Path) -> list[Group]:
+    """The records under `runs`, grouped. Folds of one seed become one out-of-fold run.
+
+    Raises UserError naming the record where one is damaged, or two that claim to be the same run.
+    """
+    grouped: dict[tuple, list] = {}
+    for path in records.find(runs):
+        record, history, predictions = records.read(path)
+        r = record
+        key = (r.paper, r.system, r.protocol, r.init, r.preset, r.data["source"], r.data["fingerprint"], str(r.changes))
+        grouped.setdefault(key, []).append((path, record, history, predictions))
+    groups = []
+    for _, found in sorted(grouped.items()):
+        by_seed: dict[int, list] = {}
+        for item in found:
+            if item[1].status == "ok":
+                by_seed.setdefault(item[1].seed, []).append(item)
+        finished = []
+        for seed in sorted(by_seed):
+            same = by_seed[seed]
+            folds = [record.fold for _, record, _, _ in same]
+            if len(set(folds)) < len(folds) or (None in folds and len(folds) > 1):
+                paths = " and ".join(str(path) for path, *_ in same)
+                raise UserError(f"{paths} are records of the same run with different setups; remove the outdated one.")
+            predictions = same[0][3] if folds == [None] else pool_folds([item[3] for item in same])
+            finished.append((same[0][1], same[0][2], predictions))
+        failed = sum(item[1].status != "ok" for item in found)
+        groups.append(Group(finished[0][0] if finished else found[0][1], finished, failed))
+    return groups
+
+
+def pool_folds(folds: list[Predictions]) -> Predictions:
+    """One out-of-fold run: each row as the one fold that scored it saw it; rows that none or several scored are left
+    out. The folds hold the same rows in the same order, at the last epoch of each."""
+    scored = np.stack([fold.role == "score" for fold in folds])
+    once = scored.sum(0) == 1
+    by = scored.argmax(0)[once]
+    last = np.stack([fold.probabilities[-1] for fold in folds])[:, once]
+    first = folds[0]
+    return Predictions(
+        row_id=first.row_id[once],
+        usage=first.usage[once],
+        role=np.full(once.sum(), "score"),
+        label=first.label[once],
+        epochs=np.array([max(int(fold.epochs[-1]) for fold in folds)], np.int16),
+        probabilities=last[by, np.arange(len(by))][None],
+    )
+
+
+def image_sets(predictions: Predictions) -> dict[str, np.ndarray]:
+    """Masks by name: each usage with the roles of its rows in brackets, and each role apart where it has several."""
+    found = {}
+    for usage in reversed(USAGES):
+        rows = predictions.usage == usage
+        roles = [role for role in ("fit", "select", "score", "unused") if (rows & (predictions.role == role)).any()]
+        if roles:
+            found[f"{usage} ({' + '.join(roles)})"] = rows
+        if len(roles) > 1:
+            found |= {f"{usage} ({role})": rows & (predictions.role == role) for role in roles}
+    return found
+
+
+def held_out(image_set: str) -> bool:
+    """Whether a set's name says that none of its images was trained on."""
+    return "fit" not in image_set.partition("(")[2]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A metric over the seeds of a group: mean, sd (NaN for one seed), 95 % bounds of the mean, sd over images."""
+
+    mean: float
+    sd: float
+    low: float
+    high: float
+    image_sd: float
+    n_runs: int
+    n_images: int
+
+
+class Scores:
+    """Metrics and intervals of groups, each computed once."""
+
+    def __init__(self):
+        self._known: dict[tuple, tuple[dict, dict]] = {}
+
+    def one(self, run: tuple, image_set: str, epoch: int) -> tuple[dict, dict, int]:
+        """(metrics, intervals, number of images) of one run."""
+        predictions = run[2]
+        rows = image_sets(predictions)[image_set]
+        key = (id(predictions), image_set, epoch)
+        if key not in self._known:
+            labels, probabilities = predictions.label[rows], predictions.at(epoch)[rows]
+            self._known[key] = (
+                evaluation.metrics(labels, probabilities),
+                evaluation.intervals(labels, probabilities, cache_folder() / "intervals"),
+            )
+        return *self._known[key], int(rows.sum())
+
+    def measure(self, group: Group, metric: str, image_set: str, epochs: list[int]) -> Measured:
+        """`metric` over the group's seeds, at `epochs[i]` of the i-th run."""
+        parts = [self.one(run, image_set, epoch) for run, epoch in zip(group.runs, epochs)]
+        values = np.array([metrics[metric] for metrics, _, _ in parts])
+        bounds = [intervals[metric] for _, intervals, _ in parts]
+        n_images = parts[0][2]
+        mean, n = values.mean(), len(values)
+        image_sd = np.sqrt(mean * (1 - mean) / n_images) if metric == "accuracy" else np.mean([b[2] for b in bounds])
+        if n == 1:
+            low, high = bounds[0][:2]
+            return Measured(mean, np.nan, low, high, image_sd, 1, n_images)
+        sd = values.std(ddof=1)
+        half = np.sqrt(_student(n) ** 2 * sd**2 / n + 1.96**2 * image_sd**2)
+        return Measured(mean, sd, *_bounds(metric, mean, half), image_sd, n, n_images)
+
+
+def _bounds(metric: str, mean: float, half: float) -> tuple[float, float]:
+    """mean ± half, kept where the metric can lie."""
+    return max(mean - half, 0.0), mean + half if metric == "log_loss" else min(mean + half, 1.0)
+
+
+def _student(n: int) -> float:
+    from scipy.stats import t
+
+    return float(t.ppf(0.975, n - 1))
+
+
+def half_width(measured: Measured, claim: claims.Claim, same_images: bool) -> float:
+    """h of VERDICTS."""
+    n, n_images = measured.n_runs, measured.n_images
+    claimed_images = int(claim.n_images) if claim.n_images else n_images
+    over_seeds = _student(n) ** 2 * measured.sd**2 * (1 + 1 / n)
+    over_images = 0 if same_images else 1.96**2 * measured.image_sd**2 * (1 + n_images / claimed_images)
+    return float(np.sqrt(over_seeds + over_images)) + claim.half_unit
+
+
+def verdict(measured: Measured, claim: claims.Claim, same_images: bool) -> str:
+    """The verdict on one claim against one measurement; `reachable only on Training` needs all of them."""
+    if measured.n_runs == 1:
+        return "single run"
+    h = half_width(measured, claim, same_images)
+    if h > 0.03 and claim.metric != "log_loss":
+        return "not decided"
+    gap = claim.number - measured.mean
+    # The slack is for binary fractions: 0.832 − 0.827 is not quite 0.005.
+    if abs(gap) <= h + 1e-9:
+        return "reproduced"
+    size = f"{abs(gap):.2f}" if claim.metric == "log_loss" else f"{abs(100 * gap):.1f} points"
+    return f"claimed {'higher' if gap > 0 else 'lower'} by {size}"
+
+
+def _readings(claim: claims.Claim) -> Iterator[tuple[str, str]]:
+    """(flat metric name, what to call its average): the ways to read the claim's metric."""
+    if claim.metric in ("accuracy", "log_loss"):
+        yield claim.metric, "none"
+    elif claim.metric == "auc":
+        yield "auc.macro", "macro, from probabilities"
+        yield "auc_hard.macro", "macro, from hard labels"
+    elif claim.average == "unstated":
+        for average in ("macro", "weighted"):
+            yield f"{claim.metric}.{average}", f"unstated: {average}"
+    else:
+        yield f"{claim.metric}.{claim.average}", claim.average
+
+
+def compare(claim: claims.Claim, paper: str, groups: list[Group], scores: Scores) -> list[dict]:
+    """The rows of one claim: one for each group, reading and image set, or a single `not run`."""
+    base = {"claim_id": claim.id, "paper": paper, "system": claim.system, "metric": claim.metric, "claimed": claim.value}
+    if claim.unit == "percent":
+        base["claimed"] += " %"
+    rows = []
+    for group in groups:
+        if not group.runs or group.record.preset == "custom":
+            continue
+        last = group.record.epochs_run
+        epoch = min(int(claim.epoch or last), last)
+        for metric, average in _readings(claim):
+            found: list[tuple[str, Measured, str]] = []
+            sets = list(image_sets(group.runs[0][2])) if epoch in group.runs[0][2].epochs else []
+            for name in sets:
+                measured = scores.measure(group, metric, name, [epoch] * len(group.runs))
+                same = claim.usage is not None and name.startswith(claim.usage) and _whole(group, name)
+                found.append((name, measured, verdict(measured, claim, same)))
+            if claim.images == "test" and found:
+                found = _reachable_only_on_training(found)
+            if claim.running != "no" and metric in ("accuracy", "log_loss"):
+                measured = _running(group, metric, epoch)
+                found.append((RUNNING, measured, verdict(measured, claim, False)))
+            for name, measured, judged in found:
+                rows.append(
+                    base
+                    | {k: group.key[k] for k in ("protocol", "init", "preset", "source")}
+                    | {
+                        "average": average,
+                        "epoch": epoch,
+                        "usage": name,
+                        "reproduced_mean": measured.mean,
+                        "reproduced_sd": measured.sd,
+                        "ci_low": measured.low,
+                        "ci_high": measured.high,
+                        "n_runs": measured.n_runs,
+                        "n_images": measured.n_images,
+                        "verdict": judged,
+                    }
+                )
+    epoch = int(claim.epoch) if claim.epoch else None
+    return rows or [base | {"average": claim.average, "epoch": epoch, "n_runs": 0, "verdict": "not run"}]
+
+
+def _whole(group: Group, image_set: str) -> bool:
+    """Whether an image set is a whole usage, not one role of it."""
+    predictions = group.runs[0][2]
+    usage = image_set.partition(" ")[0]
+    return image_sets(predictions)[image_set].sum() == (predictions.usage == usage).sum()
+
+
+def _reachable_only_on_training(found: list[tuple[str, Measured, str]]) -> list[tuple[str, Measured, str]]:
+    apart = [judged for name, _, judged in found if held_out(name)]
+    seen = [judged for name, _, judged in found if not held_out(name) and name.startswith("Training")]
+    only = all(j.startswith("claimed higher") for j in apart) and any(
+        j.startswith(("reproduced", "claimed lower")) for j in seen
+    )
+    if not (only and apart):
+        return found
+    return [
+        (name, m, f"reachable only on Training; {judged}" if held_out(name) else judged) for name, m, judged in found
+    ]
+
+
+def _running(group: Group, metric: str, epoch: int) -> Measured:
+    column = {"accuracy": "running_accuracy", "log_loss": "running_loss"}[metric]
+    values = np.array([next(row[column] for row in history if row["epoch"] == epoch) for _, history, _ in group.runs])
+    n_images = int((group.runs[0][2].role == "fit").sum())
+    mean, n = values.mean(), len(values)
+    # A loss kept only as an epoch's mean has no spread over images to be had; that over seeds is what remains.
+    image_sd = np.sqrt(mean * (1 - mean) / n_images) if metric == "accuracy" else 0.0
+    sd = values.std(ddof=1) if n > 1 else np.nan
+    half = 1.96 * image_sd if n == 1 else np.sqrt(_student(n) ** 2 * sd**2 / n + 1.96**2 * image_sd**2)
+    return Measured(mean, sd, *_bounds(metric, mean, half), image_sd, n, n_images)
+
+
+def _epoch_choices(group: Group) -> Iterator[tuple[str, list[int]]]:
+    """(name, epoch of each run): the last one, and the best on the select rows where there are any."""
+    yield "last", [record.epochs_run for record, _, _ in group.runs]
+    best = [record.best_epoch for record, _, _ in group.runs]
+    if None not in best and all(b in run[2].epochs for b, run in zip(best, group.runs)):
+        yield "best on select", best
+
+
+def summary(groups: list[Group], scores: Scores) -> pd.DataFrame:
+    """One row per setup that ran (and one more for the epoch best on the `select` rows), every headline per usage."""
+    rows = []
+    for group in groups:
+        if group.record.preset == "custom":
+            continue
+        base = group.key | {"data": group.record.data["fingerprint"], "runs": len(group.runs), "failed": group.failed}
+        if not group.runs:
+            rows.append(base | {"error": group.record.error})
+            continue
+        seconds = [record.seconds_per_epoch for record, _, _ in group.runs if record.seconds_per_epoch]
+        for name, epochs in _epoch_choices(group):
+            row = base | {
+                "epoch": f"{name}: {'/'.join(str(e) for e in dict.fromkeys(epochs))}",
+                "parameters": group.record.parameters,
+                "seconds_per_epoch": round(float(np.median(seconds)), 1) if seconds else None,
+                "device": group.record.device,
+            }
+            for image_set in image_sets(group.runs[0][2]):
+                for metric in HEADLINES:
+                    m = scores.measure(group, metric, image_set, epochs)
+                    column = f"{image_set} {metric}"
+                    row |= {column: m.mean, f"{column} sd": m.sd, f"{column} low": m.low, f"{column} high": m.high}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def per_class(groups: list[Group], scores: Scores) -> pd.DataFrame:
+    """Precision, recall and F1 of each class at the last epoch, per group and image set, with their intervals."""
+    rows = []
+    for group in groups:
+        if not group.runs or group.record.preset == "custom":
+            continue
+        epochs = [record.epochs_run for record, _, _ in group.runs]
+        predictions = group.runs[0][2]
+        for image_set, mask in image_sets(predictions).items():
+            for number, emotion in enumerate(EMOTIONS):
+                row = group.key | {"usage": image_set, "class": emotion, "support": int((predictions.label[mask] == number).sum())}
+                for metric in ("precision", "recall", "f1"):
+                    m = scores.measure(group, f"{metric}.{emotion}", image_set, epochs)
+                    row |= {metric: m.mean, f"{metric}_sd": m.sd, f"{metric}_low": m.low, f"{metric}_high": m.high}
+                rows.append(row | {"n_runs": len(group.runs)})
+    return pd.DataFrame(rows)
+
+
+def sensitivity(groups: list[Group], scores: Scores) -> pd.DataFrame:
+    """Runs whose setup was changed, on the rows they watched alone: what assumed values are judged by."""
+    rows = []
+    for group in groups:
+        if group.record.preset != "custom" or not group.runs:
+            continue
+        epochs = [record.epochs_run for record, _, _ in group.runs]
+        for image_set in image_sets(group.runs[0][2]):
+            if image_set.endswith("(select)"):
+                m = scores.measure(group, "accuracy", image_set, epochs)
+                running = _running(group, "accuracy", epochs[0])
+                rows.append(
+                    {k: group.key[k] for k in ("paper", "system", "protocol", "init", "source")}
+                    | {
+                        "changes": group.changes,
+                        "parameters": group.record.parameters,
+                        "usage": image_set,
+                        "accuracy": m.mean,
+                        "accuracy_low": m.low,
+                        "accuracy_high": m.high,
+                        "running_training_accuracy": running.mean,
+                        "n_runs": m.n_runs,
+                        "n_images": m.n_images,
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def build(runs: Path, papers: list[str], log=lambda text: None) -> dict[str, pd.DataFrame]:
+    """All tables of the records under `runs` and the claims of `papers`, as data frames by name."""
+    groups = collect(runs)
+    log(f"{sum(len(group.runs) for group in groups)} finished runs in {len(groups)} groups")
+    scores = Scores()
+    compared = []
+    for paper in papers:
+        file = claims.load(paper)
+        for claim in file.all_claims():
+            own = [g for g in groups if g.record.paper == paper and g.record.system == claim.system]
+            compared += compare(claim, paper, own, scores)
+    return {
+        "summary": summary(groups, scores),
+        "comparison": pd.DataFrame(compared, columns=COMPARISON_COLUMNS).astype(
+            {"epoch": "Int64", "n_runs": "Int64", "n_images": "Int64"}
+        ),
+        "per_class": per_class(groups, scores),
+        "sensitivity": sensitivity(groups, scores),
+    }
+
+
+# Writing
+
+
+def write(tables: dict[str, pd.DataFrame], folder: Path) -> None:
+    """Each table as csv (fractions, four decimals), md and tex (per cent, one decimal) in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        table.to_csv(folder / f"{name}.csv", index=False, float_format="%.4f", lineterminator="\n")
+        sections = _READABLE[name](table) if len(table) else {"": table}
+        text, tex = [f"# {name}\n"], []
+        for title, section in sections.items():
+            if title:
+                text.append(f"## {title}\n")
+                tex.append(f"% {title}")
+            text.append(section.to_markdown(index=False, disable_numparse=True) + "\n" if len(section) else "no rows\n")
+            tex.append(section.to_latex(index=False, escape=True).rstrip() + "\n")
+        if name == "comparison":
+            text.append(VERDICTS)
+        (folder / f"{name}.md").write_text("\n".join(text))
+        (folder / f"{name}.tex").write_text("\n".join(tex))
+
+
+def overview(tables: dict[str, pd.DataFrame]) -> str:
+    """For a terminal: every claim beside PrivateTest and Training at a glance."""
+    table = tables["comparison"]
+    rows = []
+    for _, row in table.iterrows():
+        if row["verdict"] == "not run" or str(row["usage"]).startswith(("PrivateTest", "Training")):
+            named = row.rename({"ci_low": "reproduced_mean low", "ci_high": "reproduced_mean high"})
+            rows.append(
+                {
+                    "claim": row["claim_id"],
+                    "claimed": row["claimed"],
+                    "reproduced": _shown(named, "reproduced_mean", row["metric"]),
+                    "on": row["usage"],
+                    "of": " ".join(str(row[k]) for k in ("system", "protocol", "preset", "source") if pd.notna(row[k])),
+                    "runs": row["n_runs"],
+                    "verdict": row["verdict"],
+                }
+            )
+    shown = pd.DataFrame(rows)
+    shown = shown[~shown["claim"].str.startswith("fig2.")] if len(shown) else shown
+    return shown.fillna("").to_markdown(index=False, disable_numparse=True, tablefmt="simple")
+
+
+def _percent(value: float) -> str:
+    return "" if pd.isna(value) else f"{100 * value:.1f}"
+
+
+def _shown(row, column: str, metric: str, low: str = " low", high: str = " high") -> str:
+    """`61.2 [59.6, 62.8]`, per cent for shares; three decimals for AUC, two for log loss."""
+    decimals, factor = (3, 1) if metric.startswith("auc") else (2, 1) if metric == "log_loss" else (1, 100)
+    values = [row.get(column), row.get(column + low), row.get(column + high)]
+    if pd.isna(values[0]):
+        return ""
+    mean, lowest, highest = (f"{factor * value:.{decimals}f}" for value in values)
+    return f"{mean} [{lowest}, {highest}]"
+
+
+_GROUP = ["system", "protocol", "init", "preset", "source"]
+
+
+def readable_summary(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """A section per paper and image set: accuracy, F1, AUC and log loss with 95 % intervals."""
+    sections = {}
+    sets = [c.removesuffix(" accuracy") for c in table.columns if c.endswith(" accuracy")]
+    for paper in dict.fromkeys(table["paper"]):
+        for image_set in sets:
+            rows = []
+            for _, row in table[table["paper"] == paper].iterrows():
+                if pd.notna(row.get(f"{image_set} accuracy")):
+                    rows.append(
+                        {k: row[k] for k in [*_GROUP, "epoch", "runs"]}
+                        | {metric: _shown(row, f"{image_set} {metric}", metric) for metric in HEADLINES}
+                        | {"parameters": f"{int(row['parameters']):,}", "s/epoch": row["seconds_per_epoch"]}
+                    )
+            if rows:
+                sections[f"{paper}: {image_set}"] = pd.DataFrame(rows)
+        failed = table[(table["paper"] == paper) & (table["failed"] > 0)]
+        if len(failed):
+            columns = [c for c in (*_GROUP, "failed", "error") if c in failed]
+            sections[f"{paper}: failed runs"] = failed[columns]
+    return sections
+
+
+def readable_comparison(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """A section per paper: claimed beside reproduced, with the verdict."""
+    sections = {}
+    for paper in dict.fromkeys(table["paper"]):
+        rows = []
+        for _, row in table[table["paper"] == paper].iterrows():
+            named = row.rename({"ci_low": "reproduced_mean low", "ci_high": "reproduced_mean high"})
+            rows.append(
+                {"claim": row["claim_id"], "claimed": row["claimed"]}
+                | {"reproduced": _shown(named, "reproduced_mean", row["metric"])}
+                | {"usage": row["usage"], "metric": f"{row['metric']} {row['average']}".removesuffix(" none")}
+                | {k: row[k] for k in ("system", "protocol", "init", "preset", "source", "epoch", "n_runs")}
+                | {"verdict": row["verdict"]}
+            )
+        sections[paper] = pd.DataFrame(rows).fillna("").astype(str)
+    return sections
+
+
+def readable_per_class(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    rows = []
+    for _, row in table.iterrows():
+        shown = {m: _shown(row, m, "recall", "_low", "_high") for m in ("precision", "recall", "f1")}
+        rows.append({k: row[k] for k in ["paper", *_GROUP, "usage", "class", "support"]} | shown | {"runs": row["n_runs"]})
+    return {"": pd.DataFrame(rows)}
+
+
+def readable_sensitivity(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    rows = []
+    for _, row in table.iterrows():
+        rows.append(
+            {k: row[k] for k in ("paper", "system", "protocol", "source", "changes", "parameters", "usage")}
+            | {"accuracy": _shown(row, "accuracy", "accuracy", "_low", "_high")}
+            | {"running training accuracy": _percent(row["running_training_accuracy"]), "runs": row["n_runs"]}
+        )
+    return {"": pd.DataFrame(rows)}
+
+
+_READABLE = {
+    "summary": readable_summary,
+    "comparison": readable_comparison,
+    "per_class": readable_per_class,
+    "sensitivity": readable_sensitivity,
+}
