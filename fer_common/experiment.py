@@ -54,7 +54,7 @@ class Options:
     seed: int = 0
     """Draws the weights, the order of the images and the dropout."""
     preset: Literal["full", "smoke"] = "full"
-    """`full`: the paper's own schedule on everything; `smoke`: a subset of 2,000 images and a shortened schedule."""
+    """`full`: the paper's own schedule on everything; `smoke`: 2,000 images, and a shortened schedule where the paper's is long."""
     data: str | None = None
     """A copy of FER2013 (archive, CSV, image folder), or `synthetic`. Default: the variable FER2013, then the cache."""
     allow_subset: bool = False

@@ -39,6 +39,19 @@ class FaceData:
     origin: str
     fingerprint: str
 
+    @classmethod
+    def of(cls, arrays: dict, *, source: str, origin: str) -> "FaceData":
+        """From what `as_arrays` returns."""
+        return cls(
+            images=arrays["images"],
+            labels=arrays["labels"],
+            usage=np.array(USAGES)[arrays["usage_code"]],
+            row_id=arrays["row_id"],
+            source=source,
+            origin=origin,
+            fingerprint=arrays["fingerprint"],
+        )
+
     def __len__(self) -> int:
         return len(self.labels)
 
@@ -58,6 +71,12 @@ class FaceData:
         flat = np.ascontiguousarray(self.images).reshape(len(self), -1)
         keys = flat.view(np.dtype((np.void, flat.shape[1]))).ravel()
         return np.unique(keys, return_inverse=True)[1].astype(np.int32)
+
+
+def as_arrays(images: np.ndarray, labels: np.ndarray, usage_code: np.ndarray, row_id: np.ndarray) -> dict:
+    """The arrays that make a FaceData, as the cache keeps them: usages as indices into USAGES, and the fingerprint."""
+    arrays = {"images": images, "labels": labels, "usage_code": usage_code, "row_id": row_id}
+    return arrays | {"fingerprint": fingerprint(**arrays)}
 
 
 def fingerprint(images: np.ndarray, labels: np.ndarray, usage_code: np.ndarray, row_id: np.ndarray) -> str:
@@ -108,5 +127,5 @@ def load(data: str | None = None, *, allow_subset: bool = False) -> FaceData:
 
     found = find(data)
     if found == "synthetic":
-        return synthetic.draw()
+        return synthetic.draw_or_load()
     return fer2013.read(Path(found).expanduser(), allow_subset=allow_subset)

@@ -1,7 +1,7 @@
-"""Copies of FER2013 that were read before, as arrays on disk to map into memory.
+"""Faces that were read or drawn before, as arrays on disk to map into memory.
 
-`index/<key>.json` leads from a file's path, size and time to a content fingerprint; `<fingerprint>/` holds the
-arrays, so that two copies with the same content share them. One lock serialises readers and writers: a second
+`index/<key>.json` leads from what they were made from (a file's path, size and time) to a content fingerprint;
+`<fingerprint>/` holds the arrays, so that two copies with the same content share them. One lock serialises readers and writers: a second
 process waits and then finds the work done, and what a killed process left is swept away by the next.
 """
 
@@ -21,15 +21,15 @@ ARRAYS = ("images", "labels", "usage_code", "row_id")
 VERSION = 1  # raise when the arrays or their meaning change: older entries are then read anew
 
 
-def load_or_read(path: Path, read: Callable[[], dict]) -> dict:
-    """The arrays of the copy at `path`, mapped from the cache, or from `read()` and then kept.
+def load_or_make(key: str, make: Callable[[], dict]) -> dict:
+    """The arrays kept under `key`, mapped into memory; or those of `make()`, which are then kept.
 
     A cache that cannot be written (full disk, no permission) costs a warning, not the run.
     """
     from filelock import FileLock
 
     folder = cache_folder() / "data"
-    entry = folder / "index" / f"{_key(path)}.json"
+    entry = folder / "index" / f"{hashlib.sha256(f'{VERSION} {key}'.encode()).hexdigest()[:32]}.json"
     if (cached := _load(folder, entry)) is not None:
         return cached
     try:
@@ -39,23 +39,19 @@ def load_or_read(path: Path, read: Callable[[], dict]) -> dict:
                 return cached
             for left_behind in folder.glob("*.partial"):
                 shutil.rmtree(left_behind)
-            arrays = read()
+            arrays = make()
             _store(folder, entry, arrays)
     except OSError as error:
-        print(f"warning: the cache at {folder} cannot be used ({error}); reading {path} anew.", file=sys.stderr)
-        return read()
+        print(f"warning: the cache at {folder} cannot be used ({error}); going on without it.", file=sys.stderr)
+        return make()
     return _load(folder, entry) or arrays
 
 
-def _key(path: Path) -> str:
+def key_of(path: Path) -> str:
     """Changes with the path, size and modification time of the file, or of any file in the folder."""
     path = path.resolve()
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    digest = hashlib.sha256(f"{VERSION} {path}".encode())
-    for file in files:
-        stat = file.stat()
-        digest.update(f"{file}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
-    return digest.hexdigest()[:32]
+    return "\n".join(f"{file}\0{file.stat().st_size}\0{file.stat().st_mtime_ns}" for file in files)
 
 
 def _load(folder: Path, entry: Path) -> dict | None:

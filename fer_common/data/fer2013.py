@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from fer_common import UserError
-from fer_common.data import EMOTIONS, IMAGE_SIZE, USAGES, FaceData, cache, fingerprint
+from fer_common.data import EMOTIONS, IMAGE_SIZE, USAGES, FaceData, as_arrays, cache
 
 PIXELS = IMAGE_SIZE * IMAGE_SIZE
 
@@ -54,21 +54,13 @@ def read(path: Path, *, allow_subset: bool = False) -> FaceData:
     Raises UserError, one sentence with file, row, what was expected and what to do.
     """
     path = locate(path)
-    arrays = cache.load_or_read(path, lambda: _read(path))
+    arrays = cache.load_or_make(cache.key_of(path), lambda: _read(path))
     deviation = counts_deviation(arrays["labels"], arrays["usage_code"])
     if deviation and not allow_subset:
         raise UserError(
             f"{path}: {deviation}; get a whole copy, or say --allow-subset if this is a part of it on purpose."
         )
-    return FaceData(
-        images=arrays["images"],
-        labels=arrays["labels"],
-        usage=np.array(USAGES)[arrays["usage_code"]],
-        row_id=arrays["row_id"],
-        source="fer2013-subset" if deviation else "fer2013",
-        origin=str(path),
-        fingerprint=arrays["fingerprint"],
-    )
+    return FaceData.of(arrays, source="fer2013-subset" if deviation else "fer2013", origin=str(path))
 
 
 def locate(path: Path) -> Path:
@@ -128,14 +120,7 @@ def _read(path: Path) -> dict:
         raise UserError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from None
     except (tarfile.ReadError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
         raise UserError(f"{path}: cannot be read, or is damaged or cut off ({error}); check its permissions or download it again.") from None
-    images, labels, usage_code, row_id = arrays
-    return {
-        "images": images,
-        "labels": labels,
-        "usage_code": usage_code,
-        "row_id": row_id,
-        "fingerprint": fingerprint(images, labels, usage_code, row_id),
-    }
+    return as_arrays(*arrays)
 
 
 # Archives

@@ -7,7 +7,7 @@ them says anything about real faces, and everything made from them says `synthet
 
 import numpy as np
 
-from fer_common.data import EMOTIONS, IMAGE_SIZE, USAGES, FaceData, fingerprint
+from fer_common.data import EMOTIONS, IMAGE_SIZE, USAGES, FaceData, as_arrays, cache
 
 # How far an expression moves brow height, brow slope (inner end up), eye opening, mouth corners (up),
 # mouth opening and mouth width; in half face heights, relative to the neutral face.
@@ -21,6 +21,7 @@ EXPRESSIONS = {
     "neutral": (0.00, 0.00, 0.00, 0.00, 0.00, 0.00),
 }
 FACES_AT_ONCE = 256
+VERSION = 1  # raise when the faces change: kept ones are then drawn anew
 
 
 def draw(n: int = 35887, *, seed: int = 0, label_noise: float = 0.0, duplicates: float = 0.0) -> FaceData:
@@ -48,17 +49,24 @@ def draw(n: int = 35887, *, seed: int = 0, label_noise: float = 0.0, duplicates:
     noisy = rng.permutation(n)[: round(label_noise * n)]
     labels[noisy] = (labels[noisy] + rng.integers(1, len(EMOTIONS), len(noisy))) % len(EMOTIONS)
 
-    row_id = np.arange(n, dtype=np.int32)
     knobs = "".join(f", {k} {v}" for k, v in (("label noise", label_noise), ("duplicates", duplicates)) if v)
-    return FaceData(
-        images=images,
-        labels=labels,
-        usage=np.array(USAGES)[usage_code],
-        row_id=row_id,
+    return FaceData.of(
+        as_arrays(images, labels, usage_code, np.arange(n, dtype=np.int32)),
         source="synthetic",
         origin=f"{n:,} drawn faces, seed {seed}{knobs}",
-        fingerprint=fingerprint(images, labels, usage_code, row_id),
     )
+
+
+def draw_or_load() -> FaceData:
+    """`draw()` with its defaults, from the cache where it was drawn before."""
+
+    def arrays() -> dict:
+        data = draw()
+        usage_code = np.argmax(data.usage[:, None] == np.array(USAGES), axis=1).astype(np.uint8)
+        return as_arrays(data.images, data.labels, usage_code, data.row_id)
+
+    made = cache.load_or_make(f"synthetic {VERSION}", arrays)
+    return FaceData.of(made, source="synthetic", origin=f"{len(made['labels']):,} drawn faces, seed 0")
 
 
 def _apportion(weights: np.ndarray, n: int) -> np.ndarray:

@@ -1,0 +1,294 @@
+"""Every form of FER2013 reads to the same faces; every malformed file ends in its sentence."""
+
+import io
+import multiprocessing
+import os
+import signal
+import tarfile
+import time
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fer_common import UserError
+from fer_common.data import EMOTIONS, cache_folder, fer2013, find, load
+from tests.conftest import assert_same, csv_lines
+
+
+@pytest.fixture(scope="module")
+def lines(faces):
+    return csv_lines(faces)
+
+
+def write(path, lines):
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def images_as_png(faces):
+    """(name, bytes) per face; PNG, so that the pixels survive. Numbers run backwards to show that they order rows."""
+    number = len(faces)
+    for image, label, usage in zip(faces.images, faces.labels, faces.usage):
+        buffer = io.BytesIO()
+        Image.fromarray(image).save(buffer, "PNG")
+        part = "train" if usage == "Training" else "test"
+        yield f"{part}/{EMOTIONS[label]}/{usage}_{number}.png", buffer.getvalue()
+        number -= 1
+
+
+def as_csv(folder, faces, lines):
+    return write(folder / "fer2013.csv", lines)
+
+
+def as_icml_csv(folder, faces, lines):
+    split = [line.split(",") for line in lines[1:]]
+    return write(folder / "icml_face_data.csv", ["emotion, Usage, pixels"] + [f"{e}, {u}, {p}" for e, p, u in split])
+
+
+def as_tar(folder, faces, lines):
+    plain = write(folder / "plain.csv", lines)
+    with tarfile.open(folder / "fer2013.tar.gz", "w:gz") as archive:
+        archive.add(plain, "fer2013/fer2013.csv")
+    return folder / "fer2013.tar.gz"
+
+
+def as_competition_zip(folder, faces, lines):
+    plain = as_icml_csv(folder, faces, lines)
+    with zipfile.ZipFile(folder / "challenges.zip", "w") as archive:
+        archive.writestr("test.csv", "pixels\n")
+        archive.write(plain, "icml_face_data.csv")
+    return folder / "challenges.zip"
+
+
+FORMS = [as_csv, as_icml_csv, as_tar, as_competition_zip]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_csv_forms(form, tmp_path, faces, lines):
+    data = fer2013.read(form(tmp_path, faces, lines), allow_subset=True)
+    assert_same(data, faces)
+    np.testing.assert_array_equal(data.row_id, np.arange(len(faces)))
+    assert data.source == "fer2013-subset"
+
+
+def test_a_folder_is_searched_for_the_whole_copy(tmp_path, faces, lines):
+    write(tmp_path / "train.csv", ["emotion,pixels"])
+    as_tar(tmp_path, faces, lines)
+    assert_same(fer2013.read(tmp_path, allow_subset=True), faces)
+
+
+def test_train_csv_is_all_training(tmp_path, faces, lines):
+    rows = [line.rsplit(",", 1)[0].split(",") for line in lines[1:]]
+    path = write(tmp_path / "train.csv", ["emotion,pixels"] + [f'{e},"{p}"' for e, p in rows])
+    data = fer2013.read(path, allow_subset=True)
+    np.testing.assert_array_equal(data.images, faces.images)
+    assert set(data.usage) == {"Training"}
+    with pytest.raises(UserError, match="PublicTest has 0 images and FER2013 has 3,589"):
+        fer2013.read(path)
+
+
+@pytest.mark.parametrize("archived", [False, True])
+def test_image_forms(archived, tmp_path, faces):
+    if archived:
+        path = tmp_path / "archive.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in images_as_png(faces):
+                archive.writestr(name, content)
+    else:
+        path = tmp_path
+        for name, content in images_as_png(faces):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_bytes(content)
+    data = fer2013.read(path, allow_subset=True)
+    order = np.concatenate([np.flatnonzero(faces.usage == usage)[::-1] for usage in ("Training", "PublicTest", "PrivateTest")])
+    assert_same(data, faces.take(order))
+
+
+def change(lines, row, what):
+    """The lines with data row `row` (1-based) changed by what(emotion, pixels, usage)."""
+    return [*lines[:row], ",".join(what(*lines[row].split(","))), *lines[row + 1 :]]
+
+
+MALFORMED = {
+    "2,303 pixels": (lambda e, p, u: (e, p.rsplit(" ", 1)[0], u), "row 70 .line 71.: 2,303 pixels, expected 2,304"),
+    "2,305 pixels": (lambda e, p, u: (e, p + " 7", u), "row 70 .line 71.: 2,305 pixels"),
+    "label 7": (lambda e, p, u: ("7", p, u), "row 70 .line 71.: label '7', expected a whole number from 0 to 6"),
+    "no label": (lambda e, p, u: ("", p, u), "row 70 .line 71.: label ''"),
+    "usage": (lambda e, p, u: (e, p, "Test"), "usage 'Test', expected Training, PublicTest or PrivateTest"),
+    "pixel 256": (lambda e, p, u: (e, "256 " + p.split(" ", 1)[1], u), "pixel 1 is '256', expected 0 to 255"),
+    "pixel -1": (lambda e, p, u: (e, p.rsplit(" ", 1)[0] + " -1", u), "pixel 2,304 is '-1'"),
+    "pixel 1.5": (lambda e, p, u: (e, "1.5 " + p.split(" ", 1)[1], u), "pixel 1 is '1.5'"),
+    "pixel 0012": (lambda e, p, u: (e, "01234 " + p.split(" ", 1)[1], u), "pixel 1 is '01234'"),
+    "fields": (lambda e, p, u: (e, p), "row 70 .line 71.: 2 fields, expected 3"),
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_a_malformed_row_is_named(name, tmp_path, lines):
+    what, sentence = MALFORMED[name]
+    path = write(tmp_path / "fer2013.csv", change(lines, 70, what))
+    with pytest.raises(UserError, match=sentence):
+        fer2013.read(path, allow_subset=True)
+
+
+def test_pixels_moved_between_rows_are_noticed(tmp_path, lines):
+    """2,303 and 2,305 pixels side by side hold the right number in all."""
+    moved = change(lines, 70, lambda e, p, u: (e, p.rsplit(" ", 1)[0], u))
+    moved = change(moved, 71, lambda e, p, u: (e, p + " 7", u))
+    with pytest.raises(UserError, match="row 70 .line 71.: 2,303 pixels"):
+        fer2013.read(write(tmp_path / "fer2013.csv", moved), allow_subset=True)
+
+
+def test_truncated_files(tmp_path, faces, lines):
+    whole = as_csv(tmp_path, faces, lines).read_bytes()
+    cut = tmp_path / "cut.csv"
+    cut.write_bytes(whole[: len(whole) * 2 // 3])
+    with pytest.raises(UserError, match="row .* expected .*cut off or edited: download it again"):
+        fer2013.read(cut, allow_subset=True)
+    cut.write_bytes(b"emotion,pixels,Usage\n")
+    with pytest.raises(UserError, match="has a header and no rows"):
+        fer2013.read(cut)
+    archive = as_tar(tmp_path, faces, lines)
+    archive.write_bytes(archive.read_bytes()[:-2000])
+    with pytest.raises(UserError, match="damaged or cut off"):
+        fer2013.read(archive, allow_subset=True)
+    zipped = as_competition_zip(tmp_path, faces, lines)
+    zipped.write_bytes(zipped.read_bytes()[:-2000])
+    with pytest.raises(UserError, match="damaged or cut off"):
+        fer2013.read(zipped, allow_subset=True)
+
+
+def test_other_counts_are_refused_unless_on_purpose(tmp_path, faces, lines):
+    path = as_csv(tmp_path, faces, lines)
+    with pytest.raises(UserError, match="Training has 560 images and FER2013 has 28,709 .angry .* not 3,995.*--allow-subset"):
+        fer2013.read(path)
+
+
+def test_no_labels_no_usages_no_pixels(tmp_path):
+    with pytest.raises(UserError, match="no column `emotion`, so no labels"):
+        fer2013.read(write(tmp_path / "test.csv", ["pixels", "1 2 3"]))
+    with pytest.raises(UserError, match="names no column `pixels`"):
+        fer2013.read(write(tmp_path / "other.csv", ["a,b", "1,2"]))
+    (tmp_path / "happy").mkdir()
+    Image.new("L", (48, 48)).save(tmp_path / "happy" / "im0.png")
+    (tmp_path / "train").mkdir()
+    (tmp_path / "happy").rename(tmp_path / "train" / "happy")
+    for file in tmp_path.glob("*.csv"):
+        file.unlink()
+    with pytest.raises(UserError, match="does not say its usage"):
+        fer2013.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("train/happy/Training_1.png", None, "Training_1.png cannot be decoded"),
+        ("train/happy/Training_1.png", Image.new("L", (96, 96)), "is 96 × 96 in mode L, expected 48 × 48"),
+        ("train/happy/Training_1.png", Image.new("RGB", (48, 48)), "in mode RGB, expected 48 × 48 in 8-bit grey"),
+        ("train/joy/Training_1.png", Image.new("L", (48, 48)), "lies in no class folder"),
+    ],
+)
+def test_wrong_images(name, content, sentence, tmp_path):
+    path = tmp_path / name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"not an image") if content is None else content.save(path)
+    with pytest.raises(UserError, match=sentence):
+        fer2013.read(tmp_path, allow_subset=True)
+
+
+def test_where_data_is_found(tmp_path, faces, lines, monkeypatch):
+    monkeypatch.delenv("FER2013", raising=False)
+    with pytest.raises(UserError, match="ferrepro data fetch.*by hand.*--data synthetic"):
+        find()
+    cached = cache_folder() / "fer2013"
+    cached.mkdir(parents=True)
+    as_csv(cached, faces, lines)
+    try:
+        assert find() == str(cached)
+        monkeypatch.setenv("FER2013", "synthetic")
+        assert find() == "synthetic"
+        assert find(str(tmp_path)) == str(tmp_path)
+        monkeypatch.setenv("FER2013", "/nowhere")
+        with pytest.raises(UserError, match="the variable FER2013 says '/nowhere', and nothing is there"):
+            load()
+    finally:
+        (cached / "fer2013.csv").unlink()
+        cached.rmdir()
+
+
+# The cache
+
+
+def test_a_second_read_is_mapped_and_the_same(tmp_path, faces, lines):
+    path = as_csv(tmp_path, faces, lines)
+    fer2013.read(path, allow_subset=True)
+    again = fer2013.read(path, allow_subset=True)
+    assert isinstance(again.images, np.memmap)
+    assert_same(again, faces)
+
+
+def test_a_changed_file_is_read_anew(tmp_path, faces, lines):
+    path = as_csv(tmp_path, faces, lines)
+    before = fer2013.read(path, allow_subset=True).fingerprint
+    write(path, change(lines, 1, lambda e, p, u: (e, "9 " + p.split(" ", 1)[1] if p[:2] != "9 " else p, u)))
+    assert fer2013.read(path, allow_subset=True).fingerprint != before
+
+
+def test_a_rotten_or_half_written_cache_is_not_believed(tmp_path, faces, lines):
+    path = as_csv(tmp_path, faces, lines)
+    fingerprint = fer2013.read(path, allow_subset=True).fingerprint
+    folder = cache_folder() / "data"
+    with (folder / fingerprint / "images.npy").open("r+b") as file:
+        file.seek(5000)
+        file.write(b"rot")
+    (folder / "0123.partial").mkdir()
+    assert_same(fer2013.read(path, allow_subset=True), faces)
+    assert not (folder / "0123.partial").exists()
+    assert_same(fer2013.read(path, allow_subset=True), faces)
+
+
+def _read_fingerprint(path, results):
+    results.put(fer2013.read(path, allow_subset=True).fingerprint)
+
+
+def test_two_processes_at_once_and_one_killed(tmp_path, faces, lines):
+    path = write(tmp_path / "twice.csv", [lines[0], *lines[1:][::-1]])
+    spawn = multiprocessing.get_context("spawn")
+    results = spawn.Queue()
+    readers = [spawn.Process(target=_read_fingerprint, args=(path, results)) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    time.sleep(0.4)
+    os.kill(readers[0].pid, signal.SIGKILL)
+    for reader in readers:
+        reader.join(60)
+    assert [reader.exitcode for reader in readers[1:]] == [0, 0]
+    found = {results.get(timeout=5), results.get(timeout=5)}
+    assert found == {fer2013.read(path, allow_subset=True).fingerprint}
+
+
+def test_a_cache_that_cannot_be_written_costs_a_warning(tmp_path, faces, lines, monkeypatch, capsys):
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    monkeypatch.setenv("FERREPRO_CACHE", str(blocked))
+    assert_same(fer2013.read(as_csv(tmp_path, faces, lines), allow_subset=True), faces)
+    assert "cannot be used" in capsys.readouterr().err
+
+
+# The real one
+
+
+def test_the_real_fer2013(real):
+    """`read` refuses anything but the published counts; pixels are held against a reading by plain Python."""
+    data = fer2013.read(real)
+    assert (data.source, len(data), data.images.shape) == ("fer2013", 35887, (35887, 48, 48))
+    if real.name.endswith(".tar.gz"):
+        with tarfile.open(real) as archive:
+            stream = archive.extractfile(archive.next())
+            stream.readline()
+            for row in range(300):
+                label, pixels, usage = stream.readline().decode().strip().split(",")
+                assert (int(label), usage) == (data.labels[row], data.usage[row])
+                assert [int(pixel) for pixel in pixels.split(" ")] == data.images[row].ravel().tolist()
