@@ -55,6 +55,8 @@ class Claim(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     epoch: WholeNumber | None = None
     running: Literal["yes", "no", "possibly"] = "no"
     """Whether it may be the metric that Keras prints while training, with dropout on."""
+    headline: Literal["yes", "no"] = "no"
+    """Whether the paper is known by this number; the README shows these."""
     note: Text | None = None
 
     @property

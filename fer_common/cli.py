@@ -74,23 +74,40 @@ def run_all(arguments: list[str]) -> None:
 
 
 def tables(runs: Path = RUNS, tables: Path = TABLES) -> None:
-    """Recompute every metric from the predictions and write the tables as csv, md and tex.
+    """Recompute every metric from the predictions and write the tables as csv, md and tex, and a figure per paper.
 
     Args:
         runs: where the records are.
-        tables: where the tables go.
+        tables: where the tables go; the figures go to `figures` beside it.
     """
+    from fer_common import claims, figures
     from fer_common import tables as collector
 
     if not runs.is_dir():
         raise UserError(f"{runs}: no such folder; run a paper first, or say where its records are with --runs.")
     built = collector.build(runs, list(PAPERS), log=print)
     collector.write(built, tables)
+    (tables.parent / "figures").mkdir(exist_ok=True)
+    for paper in PAPERS if len(built["summary"]) else ():
+        own = built["summary"][built["summary"]["paper"] == paper]
+        known_by = [claim for claim in claims.load(paper).all_claims() if claim.headline == "yes"]
+        figures.draw_overview(own, known_by, tables.parent / "figures" / f"{paper}.png")
     unfinished = list(Path(runs).glob("*/*/.*.partial/checkpoint.npz"))
     if unfinished:
         print(f"{len(unfinished)} runs are unfinished; the same command goes on with them: {', '.join(p.parent.name for p in unfinished)}")
     print(collector.overview(built))
     print(f"{', '.join(built)} written to {tables} as csv, md and tex")
+
+
+def docs() -> None:
+    """Renew the generated parts of README.md and docs/ from the committed tables, setups and benchmarks."""
+    from fer_common import report
+
+    root = Path(__file__).parent.parent
+    blocks = report.make_blocks(root)
+    for page in (root / "README.md", *sorted((root / "docs").glob("*.md"))):
+        page.write_text(report.fill(page.read_text(), blocks))
+        print(f"renewed: {page.relative_to(root)}")
 
 
 def fetch() -> None:
@@ -171,7 +188,7 @@ def claims_group() -> None:
 
 DESCRIPTION = "Papers on facial expression recognition with FER2013: what they claim beside what one gets."
 GROUPS = {"data": {"fetch": fetch, "check": check, "show": show}, "claims": {"schema": claims_schema}}
-COMMANDS = {"list": list_papers, "run": run, "tables": tables, "data": data_group, "claims": claims_group}
+COMMANDS = {"list": list_papers, "run": run, "tables": tables, "docs": docs, "data": data_group, "claims": claims_group}
 
 if __name__ == "__main__":
     main()

@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import dataclasses
 import datetime
+import inspect
 import json
 import os
 import shutil
@@ -23,7 +24,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fer_common import UserError, provenance, records
-from fer_common.data import FaceData
+from fer_common.data import EMOTIONS, WITHHELD, FaceData
 
 RUNS = Path("results/runs")
 SMOKE_IMAGES = 2000
@@ -194,17 +195,20 @@ def _lock(partial: Path):
 class Run:
     """What `train` gets: the data, the roles, and everything around `fit` that is not the paper's choice.
 
-    setup: the script's dataclass; data: FaceData; role: str (N,); seed; first_epoch: how many epochs are done
-    (set by `resume`); verbose: for `fit`.
+    setup: the script's dataclass; data: FaceData in which the labels of the rows to be scored are WITHHELD, so that
+    no script can fit or select on them; role: str (N,); seed; first_epoch: how many epochs are done (set by
+    `resume`); verbose: for `fit`.
     """
 
     def __init__(self, record: records.Record, setup: Any, data: FaceData, role: np.ndarray, partial: Path, options):
-        self.record, self.setup, self.data, self.role = record, setup, data, role
+        self.record, self.setup, self.role = record, setup, role
+        self.data = dataclasses.replace(data, labels=np.where(role == "score", WITHHELD, data.labels).astype(np.uint8))
+        self._labels = data.labels
         self.seed, self.partial, self.options = record.seed, partial, options
         self.first_epoch = 0
         self.stopped_early = False
         self.history: list[dict[str, float]] = []
-        self.callback_states: dict[str, dict] = {}
+        self.callback_states: tuple[list[dict], dict[str, np.ndarray]] | None = None
         self.predictions: records.Predictions | None = None
         self.verbose = 1 if sys.stdout.isatty() else 2
         self.model = None
@@ -218,6 +222,10 @@ class Run:
 
         keras.config.set_dtype_policy(getattr(self.setup, "precision", "float32"))
         keras.utils.set_random_seed(self.seed)
+
+    def done(self, epochs: int) -> bool:
+        """Whether `fit` has nothing left to do: all `epochs` are done, or a callback stopped it before."""
+        return self.first_epoch >= epochs or self.stopped_early
 
     def rows(self, role: str) -> np.ndarray:
         """Sorted indices of the rows with this role."""
@@ -249,6 +257,10 @@ class Run:
             arrays = {name: file[name] for name in file.files if name.startswith("callback")}
         self.history, self.callback_states = state["history"], (state["callbacks"], arrays)
         self.first_epoch, self.stopped_early = len(self.history), state["stopped"]
+        best = sorted(arrays, key=_last_number)
+        if self.stopped_early and best:
+            # Keras puts the best weights back when `fit` ends, which will not be called again.
+            model.set_weights([arrays[name] for name in best])
         print(f"resumed after epoch {self.first_epoch}")
 
     def callbacks(self, *callbacks, score_epochs: Sequence[int] = ()) -> list:
@@ -258,20 +270,17 @@ class Run:
 
     def score(self, model, batches: Callable[[], Any]) -> None:
         """Predict every row of the data at each snapshot and at the last epoch. `batches()` yields all rows in order."""
-        from fer_common.data import EMOTIONS
-
         snapshots = {int(path.stem.split("-")[1]): path for path in self.partial.glob("epoch-*.npz")}
         last = len(self.history)
         probabilities = {}
         for epoch in sorted({*snapshots, last}):
             if epoch in snapshots:
                 with np.load(snapshots[epoch]) as file:
-                    current = [np.array(v) for v in model.variables]
+                    current = _variables(model.variables, "model")
                     _assign(model.variables, file, "model")
             predicted = model.predict(batches(), verbose=0)
             if epoch in snapshots:
-                for variable, value in zip(model.variables, current):
-                    variable.assign(value)
+                _assign(model.variables, current, "model")
             if predicted.shape != (len(self.data), len(EMOTIONS)) or not np.isfinite(predicted).all():
                 raise ValueError(f"the network diverged: its predictions at epoch {epoch} are not finite probabilities")
             probabilities[epoch] = predicted.astype(np.float16)
@@ -280,7 +289,7 @@ class Run:
             row_id=self.data.row_id,
             usage=self.data.usage,
             role=self.role,
-            label=self.data.labels,
+            label=np.asarray(self._labels),
             epochs=np.array(sorted(probabilities), np.int16),
             probabilities=np.stack([probabilities[epoch] for epoch in sorted(probabilities)]),
         )
@@ -297,7 +306,9 @@ def _assign(variables: Sequence, file, name: str) -> None:
 
 
 def _variables(variables: Sequence, name: str) -> dict[str, np.ndarray]:
-    return {f"{name}-{number}": np.asarray(variable.numpy() if hasattr(variable, "numpy") else variable) for number, variable in enumerate(variables)}
+    import keras
+
+    return {f"{name}-{number}": keras.ops.convert_to_numpy(variable) for number, variable in enumerate(variables)}
 
 
 def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -353,10 +364,7 @@ def _checkpoint(run: Run, callbacks: Sequence, score_epochs: set[int]):
                 "backend": keras.backend.backend(),
                 "history": run.history,
                 "stopped": bool(self.model.stop_training),
-                "callbacks": [
-                    {k: v for k, v in vars(c).items() if isinstance(v, (bool, int, float, np.number)) and not k.startswith("_")}
-                    for c in callbacks
-                ],
+                "callbacks": [_progress(callback) for callback in callbacks],
             }
             arrays = {
                 f"callback{number}-{position}": np.asarray(array)
@@ -377,6 +385,17 @@ def _checkpoint(run: Run, callbacks: Sequence, score_epochs: set[int]):
                     path.unlink()
 
     return Checkpoint()
+
+
+def _progress(callback) -> dict[str, float]:
+    """The numbers that a callback keeps while training (best, wait, …). What its constructor takes is a setting and
+    comes from the script again; Keras turns the sign of one of them, min_delta, each time training begins."""
+    settings = inspect.signature(type(callback).__init__).parameters
+    return {
+        name: value
+        for name, value in vars(callback).items()
+        if isinstance(value, (bool, int, float, np.number)) and name not in settings and not name.startswith("_")
+    }
 
 
 # Keras's `loss` and `accuracy` run along while the network changes, with dropout on: never to be taken for a score.

@@ -1,12 +1,19 @@
 """What a reader expects to see of a run or of a data set, drawn from records and pixels alone."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fer_common import evaluation
+from fer_common.claims import Claim
 from fer_common.data import EMOTIONS, USAGES, FaceData
 from fer_common.records import Predictions, Record
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def draw_run(folder: Path, record: Record, history: list[dict], predictions: Predictions) -> None:
@@ -73,6 +80,39 @@ def draw_data(data: FaceData, path: Path, *, seed: int = 0) -> None:
     axes.tick_params(length=0)
     figure.savefig(path, dpi=110)
     plt.close(figure)
+
+
+def draw_overview(summary: pd.DataFrame, claims: list[Claim], path: Path) -> bool:
+    """Accuracy on every image set of every full run on FER2013 of one paper, its headline claims as lines.
+
+    summary: the paper's rows of the table of that name. Returns whether there was anything to draw.
+    """
+    rows = summary[(summary["preset"] == "full") & (summary["source"] == "fer2013") & (summary["runs"] > 0)]
+    rows = rows[rows["epoch"].str.startswith("last")]
+    if not len(rows):
+        return False
+    plt = _pyplot()
+    figure, axes = plt.subplots(figsize=(8.5, 0.9 + 0.62 * len(rows)), layout="constrained")
+    colours = {"PrivateTest": "tab:green", "PublicTest": "tab:orange", "Training": "tab:blue"}
+    for place, (_, row) in enumerate(rows.iterrows()):
+        sets = [c.removesuffix(" accuracy") for c in rows.columns if c.endswith(" accuracy") and row[c] == row[c]]
+        for number, name in enumerate(sets):
+            y = place + (number - (len(sets) - 1) / 2) * 0.15
+            mean, low, high = (100 * row[f"{name} accuracy{bound}"] for bound in ("", " low", " high"))
+            axes.errorbar(mean, y, xerr=[[mean - low], [high - mean]], fmt="o", ms=4, color=colours[name.split()[0]])
+            axes.annotate(name, (high, y), xytext=(4, 0), textcoords="offset points", va="center", fontsize=6.5)
+    for claim in claims:
+        value = 100 * claim.number
+        axes.axvline(value, ls="--", lw=1, color="crimson")
+        axes.annotate(f"claimed\n{claim.value} ({claim.images})", (value, -0.6), xytext=(0, 3), textcoords="offset points",
+                      fontsize=7, color="crimson", ha="center", va="bottom")  # fmt: skip
+    labels = [f"{row['system']}\n{row['protocol']}, {row['runs']} seed{'s' * (row['runs'] > 1)}" for _, row in rows.iterrows()]
+    axes.set(yticks=range(len(rows)), yticklabels=labels, ylim=(len(rows) - 0.4, -0.6), xlim=(20, 104))
+    axes.set(xlabel="accuracy in per cent after the last epoch, 95 % interval over seeds and images")
+    axes.grid(axis="x", alpha=0.3)
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
+    return True
 
 
 def _pyplot():

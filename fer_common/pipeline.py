@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fer_common.data import WITHHELD
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -47,6 +49,7 @@ def shuffled(
 
     images: uint8 (N, 48, 48); labels: integers (N,); rows: the row indices to train on.
     Returns (batches, steps_per_epoch), both of them for `fit`: steps_per_epoch is None where the batches know it.
+    Raises ValueError where a label is WITHHELD: its row is to be scored.
     """
     orders = epoch_orders(rows, seed=seed, first_epoch=first_epoch, epochs=epochs)
     batches = _batches(images, labels, orders, batch_size, preprocessing)
@@ -72,6 +75,8 @@ def _on_tensorflow() -> bool:
 
 
 def _batches(images, labels, orders, batch_size, preprocessing):
+    if labels is not None and (withheld := int((np.asarray(labels)[orders[:1]] == WITHHELD).sum())):
+        raise ValueError(f"{withheld} of these rows are to be scored: nothing may be fitted or selected on their labels")
     make = _tensorflow_batches if _on_tensorflow() else _keras_batches
     return make(images, labels, orders, batch_size, preprocessing)
 

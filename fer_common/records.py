@@ -8,6 +8,8 @@ lies beside it in a hidden `.<name>.partial/` folder.
 import hashlib
 import json
 import shutil
+import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,7 +174,7 @@ def read(path: Path) -> tuple[Record, list[dict[str, float]], Predictions | None
         history = [dict(zip(header.split(","), map(_number, row.split(",")))) for row in rows]
         with np.load(path / "predictions.npz") as arrays:
             predictions = Predictions(**arrays)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path}: this record is damaged ({error}); remove the folder and run again.") from None
     if not _agree(stored_metrics(predictions), record.metrics):
         raise UserError(

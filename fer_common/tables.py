@@ -23,15 +23,16 @@ COMPARISON_COLUMNS = (
 ).split(",")
 
 VERDICTS = """\
-How a verdict is reached, fixed before any run was scored. m and s are mean and standard deviation (n − 1 in the
+How a verdict is reached. The rules were fixed before any run was scored, but for one: that `reachable only on
+Training` goes before `not decided` was settled when the first runs showed that both can apply. m and s are mean and standard deviation (n − 1 in the
 denominator) over n seeds on N images, v is the claim, N_v its number of images (N where unknown). With t the
 two-sided 95 % Student quantile for n − 1, the half-width is h = sqrt(t²·s²·(1 + 1/n) + 1.96²·m(1 − m)·(1/N + 1/N_v))
 plus half a unit of v's last printed digit; the second term falls away where claim and run score the same images, and
 for anything but accuracy the bootstrap variance over images (1,000 resamples) stands for m(1 − m)/N.
 `reproduced`: |v − m| ≤ h. `claimed higher`, `claimed lower`: beyond it, with the points between. `reachable only on
 Training`: a claim on test images that lies above every held-out interval and not above the one on the training
-images. `not decided`: h exceeds 3 points (log loss has no points and no such limit). `single run`: n = 1, which never
-counts as reproduced. `not run`: nothing ran. In brackets after the usage: what its images were to the run.
+images. `not decided`: h exceeds 3 points (log loss has no points and no such limit), however
+far the claim lies; gap and h stand beside it. `single run`: n = 1, which never counts as reproduced. `not run`: nothing ran. In brackets after the usage: what its images were to the run.
 ci_low and ci_high bound m itself at 95 %, over seeds and images; with one run, over images.
 """
 
@@ -58,10 +59,10 @@ class Group:
 
     @property
     def changes(self) -> str:
-        return ", ".join(f"{name}={_plain(value)}" for name, value in self.record.changes.items())
+        return ", ".join(f"{name}={plain(value)}" for name, value in self.record.changes.items())
 
 
-def _plain(value) -> str:
+def plain(value) -> str:
     return "/".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
@@ -182,7 +183,7 @@ class Scores:
 
 def _bounds(metric: str, mean: float, half: float) -> tuple[float, float]:
     """mean ± half, kept where the metric can lie."""
-    return max(mean - half, 0.0), mean + half if metric == "log_loss" else min(mean + half, 1.0)
+    return np.maximum(mean - half, 0.0), mean + half if metric == "log_loss" else np.minimum(mean + half, 1.0)
 
 
 def _student(n: int) -> float:
@@ -205,14 +206,18 @@ def verdict(measured: Measured, claim: claims.Claim, same_images: bool) -> str:
     if measured.n_runs == 1:
         return "single run"
     h = half_width(measured, claim, same_images)
-    if h > 0.03 and claim.metric != "log_loss":
-        return "not decided"
     gap = claim.number - measured.mean
-    # The slack is for binary fractions: 0.832 − 0.827 is not quite 0.005.
-    if abs(gap) <= h + 1e-9:
-        return "reproduced"
-    size = f"{abs(gap):.2f}" if claim.metric == "log_loss" else f"{abs(100 * gap):.1f} points"
-    return f"claimed {'higher' if gap > 0 else 'lower'} by {size}"
+    loss = claim.metric == "log_loss"
+    size = f"{abs(gap):.2f}" if loss else f"{abs(100 * gap):.1f} points"
+    direction = "higher" if gap > 0 else "lower"
+    if h > 0.03 and not loss:
+        return f"not decided (claimed {size} {direction}, h = {100 * h:.1f})"
+    return "reproduced" if _within(gap, h) else f"claimed {direction} by {size}"
+
+
+def _within(gap: float, h: float) -> bool:
+    """|gap| ≤ h, with slack for binary fractions: 0.832 − 0.827 is not quite 0.005."""
+    return abs(gap) <= h + 1e-9
 
 
 def _readings(claim: claims.Claim) -> Iterator[tuple[str, str]]:
@@ -241,17 +246,25 @@ def compare(claim: claims.Claim, paper: str, groups: list[Group], scores: Scores
         last = group.record.epochs_run
         epoch = min(int(claim.epoch or last), last)
         for metric, average in _readings(claim):
-            found: list[tuple[str, Measured, str]] = []
             sets = list(image_sets(group.runs[0][2])) if epoch in group.runs[0][2].epochs else []
-            for name in sets:
-                measured = scores.measure(group, metric, name, [epoch] * len(group.runs))
-                same = claim.usage is not None and name.startswith(claim.usage) and _whole(group, name)
-                found.append((name, measured, verdict(measured, claim, same)))
-            if claim.images == "test" and found:
-                found = _reachable_only_on_training(found)
+            measurements = [
+                (
+                    name,
+                    scores.measure(group, metric, name, [epoch] * len(group.runs)),
+                    claim.usage is not None and name.startswith(claim.usage) and _whole(group, name),
+                )
+                for name in sets
+            ]
+            only_training = reachable_only_on_training(claim, measurements)
             if claim.running != "no" and metric in ("accuracy", "log_loss"):
-                measured = _running(group, metric, epoch)
-                found.append((RUNNING, measured, verdict(measured, claim, False)))
+                measurements.append((RUNNING, _running(group, metric, epoch), False))
+            found = []
+            for name, measured, same in measurements:
+                judged = verdict(measured, claim, same)
+                if only_training and held_out(name):
+                    gap = 100 * (claim.number - measured.mean)
+                    judged = f"reachable only on Training (claimed {gap:.1f} points higher)"
+                found.append((name, measured, judged))
             for name, measured, judged in found:
                 rows.append(
                     base
@@ -280,17 +293,19 @@ def _whole(group: Group, image_set: str) -> bool:
     return image_sets(predictions)[image_set].sum() == (predictions.usage == usage).sum()
 
 
-def _reachable_only_on_training(found: list[tuple[str, Measured, str]]) -> list[tuple[str, Measured, str]]:
-    apart = [judged for name, _, judged in found if held_out(name)]
-    seen = [judged for name, _, judged in found if not held_out(name) and name.startswith("Training")]
-    only = all(j.startswith("claimed higher") for j in apart) and any(
-        j.startswith(("reproduced", "claimed lower")) for j in seen
-    )
-    if not (only and apart):
-        return found
-    return [
-        (name, m, f"reachable only on Training; {judged}" if held_out(name) else judged) for name, m, judged in found
-    ]
+def reachable_only_on_training(claim: claims.Claim, found: list[tuple[str, Measured, bool]]) -> bool:
+    """Whether a claim on test images lies above m + h on every held-out set and not above it on a fitted one.
+
+    found: (image set, measurement, whether claim and run score the same images). Single runs decide nothing.
+    """
+    if claim.images != "test" or any(measured.n_runs == 1 for _, measured, _ in found):
+        return False
+    above = {
+        name: claim.number > measured.mean and not _within(claim.number - measured.mean, half_width(measured, claim, same))
+        for name, measured, same in found
+    }
+    apart = [is_above for name, is_above in above.items() if held_out(name)]
+    return bool(apart) and all(apart) and not all(above.values())
 
 
 def _running(group: Group, metric: str, epoch: int) -> Measured:
@@ -298,11 +313,12 @@ def _running(group: Group, metric: str, epoch: int) -> Measured:
     values = np.array([next(row[column] for row in history if row["epoch"] == epoch) for _, history, _ in group.runs])
     n_images = int((group.runs[0][2].role == "fit").sum())
     mean, n = values.mean(), len(values)
-    # A loss kept only as an epoch's mean has no spread over images to be had; that over seeds is what remains.
-    image_sd = np.sqrt(mean * (1 - mean) / n_images) if metric == "accuracy" else 0.0
     sd = values.std(ddof=1) if n > 1 else np.nan
-    half = 1.96 * image_sd if n == 1 else np.sqrt(_student(n) ** 2 * sd**2 / n + 1.96**2 * image_sd**2)
-    return Measured(mean, sd, *_bounds(metric, mean, half), image_sd, n, n_images)
+    # A loss kept only as an epoch's mean has no spread over images to be had; that over seeds is what remains.
+    image_sd = np.sqrt(mean * (1 - mean) / n_images) if metric == "accuracy" else np.nan
+    variances = [1.96**2 * image_sd**2, np.nan if n == 1 else _student(n) ** 2 * sd**2 / n]
+    half = np.nan if np.isnan(variances).all() else np.sqrt(np.nansum(variances))
+    return Measured(mean, sd, *_bounds(metric, mean, half), np.nan_to_num(image_sd), n, n_images)
 
 
 def _epoch_choices(group: Group) -> Iterator[tuple[str, list[int]]]:
@@ -430,40 +446,39 @@ def write(tables: dict[str, pd.DataFrame], folder: Path) -> None:
 
 
 def overview(tables: dict[str, pd.DataFrame]) -> str:
-    """For a terminal: every claim beside PrivateTest and Training at a glance."""
+    """For a terminal: the claims outside of reports, where anything ran, beside PrivateTest and Training."""
     table = tables["comparison"]
+    single = ~table["claim_id"].str.contains(".", regex=False)  # the numbers of a report are named report.class.metric
     rows = []
-    for _, row in table.iterrows():
+    for _, row in table[single].iterrows():
         if row["verdict"] == "not run" or str(row["usage"]).startswith(("PrivateTest", "Training")):
             named = row.rename({"ci_low": "reproduced_mean low", "ci_high": "reproduced_mean high"})
             rows.append(
                 {
                     "claim": row["claim_id"],
                     "claimed": row["claimed"],
-                    "reproduced": _shown(named, "reproduced_mean", row["metric"]),
+                    "reproduced": shown(named, "reproduced_mean", row["metric"]),
                     "on": row["usage"],
                     "of": " ".join(str(row[k]) for k in ("system", "protocol", "preset", "source") if pd.notna(row[k])),
                     "runs": row["n_runs"],
                     "verdict": row["verdict"],
                 }
             )
-    shown = pd.DataFrame(rows)
-    shown = shown[~shown["claim"].str.startswith("fig2.")] if len(shown) else shown
-    return shown.fillna("").to_markdown(index=False, disable_numparse=True, tablefmt="simple")
+    return pd.DataFrame(rows).fillna("").to_markdown(index=False, disable_numparse=True, tablefmt="simple")
 
 
 def _percent(value: float) -> str:
     return "" if pd.isna(value) else f"{100 * value:.1f}"
 
 
-def _shown(row, column: str, metric: str, low: str = " low", high: str = " high") -> str:
+def shown(row, column: str, metric: str, low: str = " low", high: str = " high") -> str:
     """`61.2 [59.6, 62.8]`, per cent for shares; three decimals for AUC, two for log loss."""
     decimals, factor = (3, 1) if metric.startswith("auc") else (2, 1) if metric == "log_loss" else (1, 100)
     values = [row.get(column), row.get(column + low), row.get(column + high)]
     if pd.isna(values[0]):
         return ""
     mean, lowest, highest = (f"{factor * value:.{decimals}f}" for value in values)
-    return f"{mean} [{lowest}, {highest}]"
+    return mean if pd.isna(values[1]) else f"{mean} [{lowest}, {highest}]"
 
 
 _GROUP = ["system", "protocol", "init", "preset", "source"]
@@ -480,7 +495,7 @@ def readable_summary(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
                 if pd.notna(row.get(f"{image_set} accuracy")):
                     rows.append(
                         {k: row[k] for k in [*_GROUP, "epoch", "runs"]}
-                        | {metric: _shown(row, f"{image_set} {metric}", metric) for metric in HEADLINES}
+                        | {metric: shown(row, f"{image_set} {metric}", metric) for metric in HEADLINES}
                         | {"parameters": f"{int(row['parameters']):,}", "s/epoch": row["seconds_per_epoch"]}
                     )
             if rows:
@@ -501,7 +516,7 @@ def readable_comparison(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
             named = row.rename({"ci_low": "reproduced_mean low", "ci_high": "reproduced_mean high"})
             rows.append(
                 {"claim": row["claim_id"], "claimed": row["claimed"]}
-                | {"reproduced": _shown(named, "reproduced_mean", row["metric"])}
+                | {"reproduced": shown(named, "reproduced_mean", row["metric"])}
                 | {"usage": row["usage"], "metric": f"{row['metric']} {row['average']}".removesuffix(" none")}
                 | {k: row[k] for k in ("system", "protocol", "init", "preset", "source", "epoch", "n_runs")}
                 | {"verdict": row["verdict"]}
@@ -513,8 +528,11 @@ def readable_comparison(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 def readable_per_class(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     rows = []
     for _, row in table.iterrows():
-        shown = {m: _shown(row, m, "recall", "_low", "_high") for m in ("precision", "recall", "f1")}
-        rows.append({k: row[k] for k in ["paper", *_GROUP, "usage", "class", "support"]} | shown | {"runs": row["n_runs"]})
+        rows.append(
+            {k: row[k] for k in ["paper", *_GROUP, "usage", "class", "support"]}
+            | {m: shown(row, m, "recall", "_low", "_high") for m in ("precision", "recall", "f1")}
+            | {"runs": row["n_runs"]}
+        )
     return {"": pd.DataFrame(rows)}
 
 
@@ -523,7 +541,7 @@ def readable_sensitivity(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     for _, row in table.iterrows():
         rows.append(
             {k: row[k] for k in ("paper", "system", "protocol", "source", "changes", "parameters", "usage")}
-            | {"accuracy": _shown(row, "accuracy", "accuracy", "_low", "_high")}
+            | {"accuracy": shown(row, "accuracy", "accuracy", "_low", "_high")}
             | {"running training accuracy": _percent(row["running_training_accuracy"]), "runs": row["n_runs"]}
         )
     return {"": pd.DataFrame(rows)}

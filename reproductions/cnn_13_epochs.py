@@ -133,7 +133,7 @@ def train(run: experiment.Run) -> None:
         first_epoch=run.first_epoch,
         preprocessing=preprocessing,
     )
-    if run.first_epoch < setup.epochs:
+    if not run.done(setup.epochs):
         model.fit(
             batches,
             steps_per_epoch=steps,

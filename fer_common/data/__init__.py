@@ -16,6 +16,7 @@ from fer_common import UserError
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 USAGES = ("Training", "PublicTest", "PrivateTest")
 IMAGE_SIZE = 48
+WITHHELD = 255  # stands for the label of a row that is to be scored, while a script has the data in hand
 
 
 @dataclass(frozen=True)

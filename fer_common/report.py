@@ -1,0 +1,178 @@
+"""The generated parts of README.md and docs/: tables between two marks, made from tables, setups and benchmarks.
+
+A page holds `<!-- begin NAME -->` and `<!-- end NAME -->`; what stands between them is replaced. Prose stays as it is.
+"""
+
+import importlib
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from fer_common import UserError, claims, tables
+from fer_common.provenance import provenance
+from reproductions import PAPERS
+
+BLOCK = re.compile(r"(<!-- begin (.+?) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
+
+
+def fill(text: str, blocks: dict[str, str]) -> str:
+    """`text` with every block renewed. Raises UserError for a block that nobody makes."""
+
+    def renew(match):
+        if match[2] not in blocks:
+            raise UserError(f"There is no generated block {match[2]!r}; there is {', '.join(blocks)}.")
+        return f"{match[1]}{blocks[match[2]]}\n{match[3]}"
+
+    return BLOCK.sub(renew, text)
+
+
+def make_blocks(root: Path) -> dict[str, str]:
+    """Every generated block by name, from the tables and benchmarks under `root` and the scripts' setups."""
+    folder = root / "results" / "tables"
+    comparison, summary, sensitivity = (
+        pd.read_csv(folder / f"{name}.csv") if (folder / f"{name}.csv").stat().st_size > 1 else pd.DataFrame()
+        for name in ("comparison", "summary", "sensitivity")
+    )
+    blocks = {"loading": loading(root), "training": training(root), "verdicts": tables.VERDICTS.rstrip()}
+    for paper in PAPERS:
+        file = claims.load(paper)
+        blocks[f"{paper} headlines"] = headlines(comparison, file)
+        blocks[f"{paper} systems"] = systems(summary, paper)
+        blocks[f"{paper} values"] = values(paper)
+        blocks[f"{paper} claims"] = compared(comparison, paper)
+        blocks[f"{paper} statements"] = statements(file)
+        blocks[f"{paper} sensitivity"] = changed(sensitivity, paper)
+    return blocks
+
+
+def _markdown(rows: list[dict]) -> str:
+    return pd.DataFrame(rows).fillna("").to_markdown(index=False, disable_numparse=True) if rows else "Nothing ran yet."
+
+
+def _full(table: pd.DataFrame, paper: str) -> pd.DataFrame:
+    own = table[table["paper"] == paper]
+    return own[(own["preset"] == "full") & (own["source"] == "fer2013")]
+
+
+def _reproduced(row) -> str:
+    named = row.rename({"ci_low": "reproduced_mean low", "ci_high": "reproduced_mean high"})
+    return tables.shown(named, "reproduced_mean", row["metric"])
+
+
+def headlines(comparison: pd.DataFrame, file: claims.ClaimsFile) -> str:
+    """The claims that the paper is known by, beside full runs on FER2013."""
+    ids = [claim.id for claim in file.all_claims() if claim.headline == "yes"]
+    images = {claim.id: claim.images for claim in file.all_claims()}
+    rows = _full(comparison[comparison["claim_id"].isin(ids)], file.paper)
+    return _markdown(
+        [
+            {
+                "claimed": f"{row['claimed']} on {images[row['claim_id']]} images, epoch {row['epoch']:.0f}",
+                "protocol": row["protocol"],
+                "scored on": row["usage"],
+                "reproduced": _reproduced(row),
+                "seeds": int(row["n_runs"]),
+                "verdict": row["verdict"],
+            }
+            for _, row in rows.iterrows()
+        ]
+    )
+
+
+def systems(summary: pd.DataFrame, paper: str) -> str:
+    """Every system of the paper after its last epoch, on the images that nothing was fitted or selected on."""
+    rows = []
+    for _, row in (_full(summary, paper) if len(summary) else summary).iterrows():
+        if pd.isna(row["epoch"]):
+            continue
+        name = "PrivateTest (score)"
+        shown = {m: tables.shown(row, f"{name} {m}", m) for m in tables.HEADLINES}
+        first = {"system": row["system"], "protocol": row["protocol"], "epoch": row["epoch"], "seeds": row["runs"]}
+        rows.append(first | shown | {"parameters": f"{row['parameters']:,.0f}", "s/epoch": row["seconds_per_epoch"]})
+    return _markdown(rows)
+
+
+def values(paper: str) -> str:
+    """Every value of the paper's setup and whether it is stated, inferred or assumed."""
+    setup = importlib.import_module(f"reproductions.{paper}").Setup
+    rows = [
+        {"value": name, "default": tables.plain(list(v) if isinstance(v, tuple) else v), "mark": mark, "why": note}
+        for name, v, mark, note in provenance(setup)
+    ]
+    return _markdown(rows)
+
+
+def compared(comparison: pd.DataFrame, paper: str) -> str:
+    """Every claim against full runs on FER2013, on PrivateTest and on Training as a whole."""
+    own = comparison[comparison["paper"] == paper]
+    rows = []
+    for _, row in own.iterrows():
+        full = row["preset"] == "full" and row["source"] == "fer2013"
+        whole = str(row["usage"]).startswith(("PrivateTest", "Training (fit)", "Training (fit + select)"))
+        if row["verdict"] == "not run" or (full and (whole or row["usage"] == tables.RUNNING)):
+            rows.append(
+                {
+                    "claim": row["claim_id"],
+                    "claimed": row["claimed"],
+                    "metric": f"{row['metric']} {row['average']}".removesuffix(" none"),
+                    "protocol": row["protocol"],
+                    "scored on": row["usage"],
+                    "reproduced": _reproduced(row),
+                    "verdict": row["verdict"],
+                }
+            )
+    return _markdown(rows)
+
+
+def statements(file: claims.ClaimsFile) -> str:
+    """What the paper says about its numbers, contradictions and gaps included."""
+    return _markdown([{"kind": s.kind, "the paper": s.says, "where": s.where} for s in file.statements])
+
+
+def changed(sensitivity: pd.DataFrame, paper: str) -> str:
+    """Short runs with other assumed values, on the images that the official protocol selects on."""
+    rows = []
+    for _, row in (sensitivity[sensitivity["paper"] == paper] if len(sensitivity) else sensitivity).iterrows():
+        rows.append(
+            {
+                "changed": row["changes"],
+                "parameters": f"{row['parameters']:,}",
+                "scored on": row["usage"],
+                "accuracy": tables.shown(row, "accuracy", "accuracy", "_low", "_high"),
+                "running training accuracy": f"{100 * row['running_training_accuracy']:.1f}",
+                "seeds": row["n_runs"],
+            }
+        )
+    return _markdown(rows)
+
+
+def loading(root: Path) -> str:
+    """benchmarks/loading.json as a table."""
+    found = json.loads((root / "benchmarks" / "loading.json").read_text())
+    rows = [
+        {
+            "reader": name,
+            "seconds": f"{row['seconds']:.2f}",
+            "against our first read": f"{row['times_our_first_read']:.2f} ×",
+            "peak memory, MiB": f"{row['peak_mib']:,}",
+        }
+        for name, row in found["readers"].items()
+    ]
+    return f"{found['csv_bytes']:,} bytes of CSV, {found['cores']} cores, imports included.\n\n{_markdown(rows)}"
+
+
+def training(root: Path) -> str:
+    """benchmarks/training.json as a table."""
+    found = json.loads((root / "benchmarks" / "training.json").read_text())
+    rows = [
+        {
+            "variant": name,
+            "ms per step": row["ms_per_step"],
+            "speed against PyTorch in float32": f"{row['speed_against_pytorch_float32']:.2f} ×",
+        }
+        for name, row in found["variants"].items()
+    ]
+    ceiling = ", ".join(f"{value:,} GFLOP/s in {name}" for name, value in found["matrix_product_gflops"].items())
+    return f"Batch {found['batch']}, {found['cores']} cores; a matrix product reaches {ceiling} there.\n\n{_markdown(rows)}"

@@ -1,0 +1,64 @@
+"""The command line as typed: quick help, the data commands, the list, and one sentence for every mistake."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT, command
+
+HEAVY = "keras tensorflow sklearn pandas matplotlib xgboost scipy"
+
+
+@pytest.mark.parametrize("arguments", ["--help", "list", "run cnn_13_epochs --help", "tables --help", "data --help"])
+def test_help_and_list_import_nothing_heavy(arguments):
+    script = (
+        "import sys\nfrom fer_common import cli\n"
+        f"sys.argv = ['ferrepro', *{arguments.split()!r}]\n"
+        "try: cli.main()\nexcept SystemExit as stop: assert not stop.code, stop.code\n"
+        f"loaded = [m for m in {HEAVY.split()!r} if m in sys.modules]\nassert not loaded, loaded"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_help_tells_where_values_come_from():
+    printed = " ".join(command("run", "cnn_13_epochs", "--help").stdout.replace("│", " ").split())
+    assert "stated: 3.1: epoch size of 13 (default: 13)" in printed
+    assert "default: sgd" in " ".join(command("run", "cnn_13_epochs", "--system", "cnn_sgd", "--help").stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("run nobody_2020", "There is no paper 'nobody_2020'; there is cnn_13_epochs"),
+        ("run", "Say which paper"),
+        ("run cnn_13_epochs --data /nowhere", "--data says '/nowhere', and nothing is there"),
+        ("run cnn_13_epochs --data synthetic --runs /proc/nowhere", "cannot be written"),
+        ("tables --runs /nowhere", "/nowhere: no such folder"),
+        ("data check /nowhere", "nothing is there"),
+        ("data fetch", "could not be fetched"),
+    ],
+)
+def test_mistakes_end_in_a_sentence(arguments, sentence):
+    if arguments == "data fetch":  # a proxy that nobody serves stands for a lost network
+        done = command(*arguments.split(), check=False, env={"https_proxy": "http://127.0.0.1:9"})
+    else:
+        done = command(*arguments.split(), check=False)
+    assert done.returncode == 1 and done.stderr.startswith("error: ") and "Traceback" not in done.stderr
+    assert sentence in done.stderr
+
+
+def test_data_check_counts(real):
+    printed = command("data", "check", real).stdout
+    assert printed.count("as published") == 3 and "35,887 images, values 0 to 255" in printed
+
+
+def test_data_show_draws(tmp_path):
+    command("data", "show", "--data", "synthetic", "--out", tmp_path / "faces.png")
+    assert (tmp_path / "faces.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_list_names_papers_systems_and_runs():
+    printed = command("list").stdout
+    for word in ("cnn_13_epochs", "first_design", "official, as_published"):
+        assert word in printed

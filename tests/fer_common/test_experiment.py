@@ -1,0 +1,150 @@
+"""What a run keeps around `fit`, with everything that Keras's own backup would lose."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from fer_common import UserError, experiment, records, splits
+from fer_common.provenance import assumed
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    epochs: int = assumed(40, "a test")
+    patience: int = assumed(6, "a test")
+
+
+def paper(stop_before: int | None = None, peek: bool = False) -> experiment.Paper:
+    """Random augmentation in the model, dropout, a plateau schedule and early stopping; a stop for a test's sake."""
+
+    def train(run):
+        import keras
+        from keras import layers
+
+        from fer_common import pipeline
+
+        model = keras.Sequential(
+            [
+                keras.Input((48, 48, 1)),
+                layers.RandomFlip("horizontal"),
+                layers.RandomRotation(0.05),
+                layers.AveragePooling2D(2),
+                layers.Flatten(),
+                layers.Dense(32, activation="relu"),
+                layers.Dropout(0.3),
+                layers.Dense(7, activation="softmax"),
+            ]
+        )
+        model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy", metrics=["accuracy"])
+        run.resume(model)
+        data, rows = run.data, run.rows("score" if peek else "fit")
+        batches, steps = pipeline.shuffled(
+            data.images, data.labels, rows, batch_size=64, seed=run.seed, epochs=run.setup.epochs, first_epoch=run.first_epoch
+        )
+
+        class Stop(keras.callbacks.Callback):
+            def on_epoch_begin(self, epoch, logs=None):
+                if epoch == stop_before:
+                    raise KeyboardInterrupt
+
+        if not run.done(run.setup.epochs):
+            callbacks = [
+                keras.callbacks.EarlyStopping("val_accuracy", patience=run.setup.patience, restore_best_weights=True),
+                keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.5, patience=2),
+            ]
+            model.fit(
+                batches,
+                steps_per_epoch=steps,
+                epochs=run.setup.epochs,
+                initial_epoch=run.first_epoch,
+                shuffle=False,
+                validation_data=pipeline.in_order(data.images, data.labels, run.rows("select"), batch_size=256),
+                callbacks=[*run.callbacks(*callbacks, score_epochs=(2,)), Stop()],
+                verbose=0,
+            )
+        run.score(model, lambda: pipeline.in_order(data.images, None, range(len(data)), batch_size=256))
+
+    return experiment.Paper(
+        id="a_test",
+        description="a test",
+        systems={"net": Setup()},
+        protocols={"official": lambda data, seed: splits.official(data)},
+        smoke={},
+        train=train,
+    )
+
+
+def run(paper, folder, **options):
+    chosen = experiment.Options(data="synthetic", preset="smoke", runs=folder, **options)
+    return experiment.run(paper, "net", "official", paper.systems["net"], chosen)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return records.read(run(paper(), tmp_path_factory.mktemp("whole")))
+
+
+@pytest.mark.parametrize("stops", [(1,), (2, 5)])
+def test_a_stopped_run_ends_as_an_uninterrupted_one(stops, whole, tmp_path):
+    """Augmentation, dropout, order, optimizer, plateau, early stopping, snapshots and history all go on."""
+    for stop in stops:
+        with pytest.raises(KeyboardInterrupt):
+            run(paper(stop_before=stop), tmp_path)
+    record, history, predictions = records.read(run(paper(), tmp_path))
+    assert 5 < record.epochs_run == whole[0].epochs_run < 40, "early stopping should have ended it"
+    assert len({row["learning_rate"] for row in history}) > 1, "the plateau schedule should have acted"
+    for ours, theirs in zip(history, whole[1], strict=True):
+        assert {k: v for k, v in ours.items() if k != "seconds"} == {k: v for k, v in theirs.items() if k != "seconds"}
+    np.testing.assert_array_equal(predictions.epochs, whole[2].epochs)
+    np.testing.assert_array_equal(predictions.probabilities, whole[2].probabilities)
+
+
+def test_stopped_early_and_killed_before_scoring(whole, tmp_path):
+    """The best weights, which Keras puts back when `fit` ends, are there although `fit` is not called again."""
+    unscored = paper()
+    train = unscored.train
+
+    def train_and_die(run):
+        run.score = lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+        train(run)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(dataclasses.replace(unscored, train=train_and_die), tmp_path)
+    _, _, predictions = records.read(run(paper(), tmp_path))
+    np.testing.assert_array_equal(predictions.probabilities, whole[2].probabilities)
+
+
+def test_labels_to_be_scored_are_withheld(tmp_path):
+    """A script that trains on PrivateTest under `official` is refused by the code, not by a convention."""
+    with pytest.raises(UserError, match="of these rows are to be scored: nothing may be fitted"):
+        run(paper(peek=True), tmp_path)
+
+
+def test_resuming_can_be_declined(tmp_path, capsys):
+    with pytest.raises(KeyboardInterrupt):
+        run(paper(stop_before=2), tmp_path)
+    run(paper(), tmp_path, resume=False)
+    assert "resumed" not in capsys.readouterr().out
+
+
+def test_a_checkpoint_of_another_backend_is_refused(tmp_path, monkeypatch):
+    import keras
+
+    with pytest.raises(KeyboardInterrupt):
+        run(paper(stop_before=2), tmp_path)
+    checkpoint = next(tmp_path.glob("*/*/.*/checkpoint.npz"))
+    with np.load(checkpoint) as file:
+        arrays = dict(file)
+    arrays["state"] = np.array(str(arrays["state"]).replace(keras.backend.backend(), "another"))
+    np.savez(checkpoint, **arrays)
+    with pytest.raises(UserError, match="was made with the another backend"):
+        run(paper(), tmp_path)
+
+
+def test_the_hash_covers_setup_and_data_alone():
+    fields = {"paper": "p", "system": "s", "protocol": "official", "init": "random", "seed": 0, "preset": "full", "changes": {}}
+    one = records.Record(**fields, setup={"a": 1}, data={"fingerprint": "f", "rows": 10})
+    same = records.Record(**fields, setup={"a": 1}, data={"fingerprint": "f", "rows": 10}, commit="x", versions={"keras": "3"})
+    other = records.Record(**fields, setup={"a": 2}, data={"fingerprint": "f", "rows": 10})
+    assert records.config_hash(one) == records.config_hash(same) != records.config_hash(other)

@@ -1,0 +1,247 @@
+"""The collector: roles are never mixed up, verdicts follow their formula, the committed tables follow from the
+committed predictions, and a small set of records gives a golden file."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fer_common import UserError, claims, records, tables
+from fer_common.data import USAGES
+from tests.conftest import ROOT
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def predictions(seed, accuracies, n=(600, 200, 200), epochs=(8, 13), role=None):
+    """Predictions that are right on an exact share of each usage, the same share in every class."""
+    rng = np.random.default_rng(seed)
+    usage = np.repeat(USAGES, n)
+    label = (np.arange(len(usage)) % 7).astype(np.uint8)
+    right = np.concatenate([rng.permutation(k) < round(share * k) for k, share in zip(n, accuracies)])
+    predicted = np.where(right, label, (label + rng.integers(1, 7, len(label))) % 7)
+    probabilities = rng.dirichlet(np.ones(7), len(label)) * 0.4
+    probabilities[np.arange(len(label)), predicted] += 0.6
+    return records.Predictions(
+        row_id=np.arange(len(label), dtype=np.int32),
+        usage=usage,
+        role=np.repeat(("fit", "select", "score"), n) if role is None else role,
+        label=label,
+        epochs=np.array(epochs, np.int16),
+        probabilities=np.stack([probabilities] * len(epochs)).astype(np.float16),
+    )
+
+
+def record(**changes):
+    fields = {
+        "paper": "cnn_13_epochs", "system": "cnn", "protocol": "official", "init": "random", "seed": 0,
+        "preset": "full", "changes": {}, "setup": {"epochs": 13}, "parameters": 1000, "epochs_run": 13,
+        "data": {"source": "fer2013", "fingerprint": "0123456789abcdef", "rows": 1000}, "seconds_per_epoch": 2.0,
+        "device": "a processor",
+    }  # fmt: skip
+    return records.Record(**(fields | changes))
+
+
+HISTORY = [
+    {"epoch": epoch, "running_accuracy": 0.5 + 0.03 * epoch, "running_loss": 1.0 - 0.03 * epoch} for epoch in range(1, 14)
+]
+
+
+def put(runs, record, found):
+    final = records.folder(runs, record)
+    records.write(final, record, HISTORY, found)
+    return final
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Three seeds that reach 83 % on Training and 60 % elsewhere; one smoke run; one failed run."""
+    for seed, shift in enumerate((-0.005, 0, 0.005)):
+        put(tmp_path, record(seed=seed), predictions(seed, (0.83 + shift, 0.6 + shift, 0.6 + shift)))
+    put(tmp_path, record(preset="smoke", data=record().data | {"source": "synthetic"}), predictions(5, (0.4, 0.3, 0.3)))
+    failed = record(system="cnn_sgd", status="failed", error="ValueError: the network diverged")
+    records.write(records.folder(tmp_path, failed), failed, [], None)
+    return tmp_path
+
+
+def test_golden_files(runs, tmp_path):
+    """Every cell of the three main tables for known records; made by this code, read and checked by hand once."""
+    tables.write(tables.build(runs, ["cnn_13_epochs"]), tmp_path / "tables")
+    for name in ("summary", "comparison", "per_class"):
+        assert (tmp_path / "tables" / f"{name}.csv").read_text() == (GOLDEN / f"{name}.csv").read_text(), name
+
+
+def test_every_claim_has_its_row_and_the_columns_are_fixed(runs):
+    comparison = tables.build(runs, ["cnn_13_epochs"])["comparison"]
+    assert list(comparison.columns) == tables.COMPARISON_COLUMNS
+    assert set(comparison["claim_id"]) == {claim.id for claim in claims.load("cnn_13_epochs").all_claims()}
+    not_run = comparison[comparison["verdict"] == "not run"]
+    assert set(not_run["system"]) == {"first_design"}
+
+
+def test_a_test_claim_stands_against_every_usage(runs):
+    comparison = tables.build(runs, ["cnn_13_epochs"])["comparison"]
+    rows = comparison[(comparison["claim_id"] == "test_accuracy_evaluation") & (comparison["preset"] == "full")]
+    verdicts = dict(zip(rows["usage"], rows["verdict"]))
+    assert list(verdicts) == ["PrivateTest (score)", "PublicTest (select)", "Training (fit)"]
+    # 200 images decide little, but 83 % lies above what any of them leaves open, and not above the fitted ones.
+    assert verdicts["PrivateTest (score)"].startswith("reachable only on Training")
+    assert verdicts["Training (fit)"].startswith("not decided")
+    fig2 = comparison[(comparison["claim_id"] == "fig2.accuracy") & (comparison["preset"] == "full")]
+    assert fig2["verdict"].str.startswith("not decided").tolist() == [True, True, False]
+
+
+def test_reachable_only_on_training(tmp_path):
+    for seed in range(3):
+        put(tmp_path, record(seed=seed), predictions(seed, (0.83, 0.6, 0.6), n=(20000, 10000, 10000)))
+    comparison = tables.build(tmp_path, ["cnn_13_epochs"])["comparison"]
+    rows = comparison[comparison["claim_id"] == "test_accuracy_evaluation"]
+    assert rows["verdict"].tolist() == ["reachable only on Training (claimed 23.0 points higher)"] * 2 + ["reproduced"]
+
+
+def test_cells_are_filtered_by_role(tmp_path):
+    """A usage that was partly fitted never passes for tested: its name says so, and its parts stand beside it."""
+    role = np.array(["score"] * 1000, "<U6")
+    role[:480] = "fit"
+    role[480:600] = "select"
+    found = predictions(0, (0.9, 0.5, 0.5), role=role)
+    sets = tables.image_sets(found)
+    assert list(sets) == [
+        "PrivateTest (score)", "PublicTest (score)", "Training (fit + select)", "Training (fit)", "Training (select)"
+    ]  # fmt: skip
+    assert [int(mask.sum()) for mask in sets.values()] == [200, 200, 600, 480, 120]
+    assert [tables.held_out(name) for name in sets] == [True, True, False, False, True]
+
+
+def measured(mean, sd=0.004, n_runs=3, n_images=3589):
+    image_sd = np.sqrt(mean * (1 - mean) / n_images)
+    return tables.Measured(mean, sd, 0, 1, image_sd, n_runs, n_images)
+
+
+def claim(value, **changes):
+    fields = {"id": "a", "system": "s", "metric": "accuracy", "value": value, "unit": "percent", "where": "x"}
+    return claims.Claim(**(fields | changes))
+
+
+def test_the_half_width_by_hand():
+    """t for two degrees of freedom is 4.303; m = 0.7, s = 0.004, n = 3, N = N_v = 3,589; claim printed to a tenth."""
+    seeds = 4.3027**2 * 0.004**2 * (1 + 1 / 3)
+    images = 1.96**2 * 0.7 * 0.3 * (2 / 3589)
+    assert tables.half_width(measured(0.7), claim("83.2"), False) == pytest.approx(np.sqrt(seeds + images) + 0.0005, rel=1e-4)
+    assert tables.half_width(measured(0.7), claim("83.2"), True) == pytest.approx(np.sqrt(seeds) + 0.0005, rel=1e-4)
+    known = 1.96**2 * 0.7 * 0.3 * (1 / 3589 + 1 / 28709)
+    wide = tables.half_width(measured(0.7), claim("83", n_images="28709"), False)
+    assert wide == pytest.approx(np.sqrt(seeds + known) + 0.005, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("value", "found", "expected"),
+    [
+        ("70.4", measured(0.7, sd=0.001), "reproduced"),
+        ("73.2", measured(0.7, sd=0.001), "claimed higher by 3.2 points"),
+        ("66", measured(0.7, sd=0.001), "claimed lower by 4.0 points"),
+        ("70", measured(0.7, sd=0.02), "not decided (claimed 0.0 points lower, h = 10.7)"),
+        ("99", measured(0.7, sd=0.02), "not decided (claimed 29.0 points higher, h = 10.7)"),
+        ("70", measured(0.7, n_runs=1), "single run"),
+        ("99", measured(0.7, n_runs=1), "single run"),
+    ],
+)
+def test_verdicts(value, found, expected):
+    assert tables.verdict(found, claim(value), False) == expected
+
+
+def test_a_loss_has_no_points():
+    found = tables.Measured(1.4, 0.02, 0, 2, 0.02, 3, 3589)
+    assert tables.verdict(found, claim("1.738", metric="log_loss", unit="nats"), False) == "claimed higher by 0.34"
+
+
+def test_folds_of_a_seed_become_one_out_of_fold_run():
+    folds = []
+    for fold in range(5):
+        role = np.where(np.arange(1000) % 5 == fold, "score", "fit")
+        role[800:] = "score"  # PrivateTest, kept aside and scored by every fold
+        folds.append(predictions(fold, (0.8, 0.8, 0.8), role=role, epochs=(13,)))
+    pooled = tables.pool_folds(folds)
+    assert pooled.row_id.tolist() == list(range(800))
+    assert set(pooled.role) == {"score"}
+    for row in (0, 7, 799):
+        np.testing.assert_array_equal(pooled.probabilities[0, row], folds[row % 5].probabilities[0, row])
+
+
+def test_a_tampered_record_is_named(runs):
+    path = records.folder(runs, record())
+    text = (path / "record.json").read_text()
+    (path / "record.json").write_text(text.replace('"accuracy": 0.', '"accuracy": 0.1', 1))
+    with pytest.raises(UserError, match=f"{path.name}.*do not follow from predictions.npz"):
+        tables.build(runs, ["cnn_13_epochs"])
+
+
+def test_damaged_records_are_named(runs):
+    path = records.folder(runs, record())
+    whole = (path / "predictions.npz").read_bytes()
+    (path / "predictions.npz").write_bytes(whole[:1000])
+    with pytest.raises(UserError, match=f"{path.name}: this record is damaged"):
+        tables.build(runs, ["cnn_13_epochs"])
+    (path / "record.json").write_text("{}")
+    with pytest.raises(UserError, match="record.json cannot be read"):
+        tables.build(runs, ["cnn_13_epochs"])
+
+
+def test_two_records_of_one_run_are_refused(runs):
+    put(runs, record(setup={"epochs": 12}), predictions(0, (0.8, 0.6, 0.6)))
+    with pytest.raises(UserError, match="are records of the same run with different setups"):
+        tables.build(runs, ["cnn_13_epochs"])
+
+
+def test_failed_and_reduced_runs_are_shown_as_such(runs, tmp_path):
+    built = tables.build(runs, ["cnn_13_epochs"])
+    summary = built["summary"]
+    assert summary[summary["system"] == "cnn_sgd"]["failed"].tolist() == [1]
+    assert set(zip(summary["preset"], summary["source"])) == {("full", "fer2013"), ("smoke", "synthetic")}
+    tables.write(built, tmp_path / "out")
+    assert "the network diverged" in (tmp_path / "out" / "summary.md").read_text()
+
+
+def test_changed_setups_stay_out_of_the_main_tables(tmp_path):
+    put(tmp_path, record(preset="custom", changes={"filters": [16, 32]}), predictions(0, (0.8, 0.6, 0.6)))
+    built = tables.build(tmp_path, ["cnn_13_epochs"])
+    assert len(built["summary"]) == len(built["per_class"]) == 0
+    assert set(built["comparison"]["verdict"]) == {"not run"}
+    assert built["sensitivity"]["changes"].tolist() == ["filters=16/32"]
+    assert built["sensitivity"]["usage"].tolist() == ["PublicTest (select)"]
+
+
+def test_tables_need_neither_keras_nor_tensorflow(runs, tmp_path):
+    script = (
+        "import sys; sys.modules.update(keras=None, tensorflow=None)\n"
+        "from pathlib import Path; from fer_common.cli import tables\n"
+        f"tables(Path({str(runs)!r}), Path({str(tmp_path / 'out')!r}))"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_the_committed_tables_come_out_of_the_committed_predictions(tmp_path):
+    """Bit for bit."""
+    committed = ROOT / "results"
+    command = [sys.executable, "-m", "fer_common.cli", "tables", "--tables", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    names = sorted(path.name for path in (committed / "tables").iterdir())
+    assert names == sorted(path.name for path in tmp_path.iterdir())
+    for name in names:
+        assert (tmp_path / name).read_bytes() == (committed / "tables" / name).read_bytes(), name
+
+
+def test_figures_and_reports_can_be_drawn_again(tmp_path):
+    """From the record alone, by the command that draws them after a run."""
+    found = predictions(0, (0.8, 0.6, 0.6))
+    history = [row | {"select_accuracy": 0.5, "select_loss": 1.2} for row in HISTORY]
+    final = records.folder(tmp_path, record())
+    records.write(final, record(), history, found)
+    from fer_common import figures
+
+    figures.draw_run(final, *records.read(final))
+    assert "PrivateTest (score)" in (final / "report.txt").read_text()
+    shutil.rmtree(final)
