@@ -47,7 +47,11 @@ def measure(code: str, csv: Path, cache: str) -> tuple[float, float]:
     """(seconds, peak MiB) of one reading in a new process, its imports included."""
     environment = os.environ | {"FERREPRO_CACHE": cache}
     done = subprocess.run(
-        [sys.executable, "-c", TIMED.format(code=code), str(csv)], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", TIMED.format(code=code), str(csv)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return tuple(json.loads(done.stdout))
 

@@ -62,7 +62,12 @@ def torch_worker(pipe, precision: str) -> None:
     torch.manual_seed(0)
     layers, channels = [], 1
     for filters in (32, 64, 128):
-        layers += [nn.Conv2d(channels, filters, 3, padding=1), nn.LeakyReLU(0.01), nn.MaxPool2d(2), nn.BatchNorm2d(filters)]
+        layers += [
+            nn.Conv2d(channels, filters, 3, padding=1),
+            nn.LeakyReLU(0.01),
+            nn.MaxPool2d(2),
+            nn.BatchNorm2d(filters),
+        ]
         channels = filters
     layers.append(nn.Flatten())
     width = 6 * 6 * channels
@@ -133,7 +138,10 @@ def main() -> None:
         "batch": BATCH,
         "matrix_product_gflops": {name: round(median[name]) for name in CEILINGS},
         "variants": {
-            name: {"ms_per_step": round(median[name], 1), "speed_against_pytorch_float32": round(peer / median[name], 2)}
+            name: {
+                "ms_per_step": round(median[name], 1),
+                "speed_against_pytorch_float32": round(peer / median[name], 2),
+            }
             for name in VARIANTS
         },
     }

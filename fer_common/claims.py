@@ -246,7 +246,9 @@ def _convert(node, kind: Any, key: str, errors: list[str]) -> Any:
             return None
         return [_convert(item, get_args(kind)[0], f"{key}[{i}]", errors) for i, item in enumerate(node.value)]
     if not isinstance(node, yaml.ScalarNode):
-        errors.append(f"{line}: expected one value, found a {'list' if isinstance(node, yaml.SequenceNode) else 'mapping'}")
+        errors.append(
+            f"{line}: expected one value, found a {'list' if isinstance(node, yaml.SequenceNode) else 'mapping'}"
+        )
         return None
     try:
         return msgspec.convert(node.value, kind)

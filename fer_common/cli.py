@@ -15,7 +15,9 @@ from fer_common.experiment import RUNS
 from reproductions import PAPERS
 
 TABLES = Path("results/tables")
-Data = Annotated[str | None, tyro.conf.arg(help="a copy of FER2013, or `synthetic`; default: the variable FER2013, then the cache")]
+Data = Annotated[
+    str | None, tyro.conf.arg(help="a copy of FER2013, or `synthetic`; default: the variable FER2013, then the cache")
+]
 AllowSubset = Annotated[bool, tyro.conf.arg(help="accept a copy whose counts are not FER2013's")]
 
 
@@ -33,9 +35,7 @@ def main() -> None:
         commands, prog = COMMANDS, "ferrepro"
         if arguments and arguments[0] in GROUPS:
             commands, prog = GROUPS[arguments[0]], f"ferrepro {arguments.pop(0)}"
-        tyro.extras.subcommand_cli_from_dict(
-            commands, prog=prog, description=DESCRIPTION, args=arguments or ["--help"]
-        )
+        tyro.extras.subcommand_cli_from_dict(commands, prog=prog, description=DESCRIPTION, args=arguments or ["--help"])
     except UserError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
@@ -94,7 +94,8 @@ def tables(runs: Path = RUNS, tables: Path = TABLES) -> None:
         figures.draw_overview(own, known_by, tables.parent / "figures" / f"{paper}.png")
     unfinished = list(Path(runs).glob("*/*/.*.partial/checkpoint.npz"))
     if unfinished:
-        print(f"{len(unfinished)} runs are unfinished; the same command goes on with them: {', '.join(p.parent.name for p in unfinished)}")
+        names = ", ".join(path.parent.name for path in unfinished)
+        print(f"{len(unfinished)} unfinished runs, which the same command goes on with: {names}")
     print(collector.overview(built))
     print(f"{', '.join(built)} written to {tables} as csv, md and tex")
 

@@ -55,7 +55,8 @@ class Options:
     seed: int = 0
     """Draws the weights, the order of the images and the dropout."""
     preset: Literal["full", "smoke"] = "full"
-    """`full`: the paper's own schedule on everything; `smoke`: 2,000 images, and a shortened schedule where the paper's is long."""
+    """`full`: the paper's own schedule on everything; `smoke`: 2,000 images, and a shortened schedule where the
+    paper's is long."""
     data: str | None = None
     """A copy of FER2013 (archive, CSV, image folder), or `synthetic`. Default: the variable FER2013, then the cache."""
     allow_subset: bool = False
@@ -139,7 +140,7 @@ def run(paper: Paper, system: str, protocol: str, setup: Any, options: Options) 
             print(f"{say}: already run, {final} (--again repeats it)")
             shutil.rmtree(partial)
             return final
-        if not options.resume or (options.again and records.status(final) == "ok"):
+        if not options.resume:
             for file in partial.glob("*.npz"):
                 file.unlink()
         print(f"{say}\ndata: {data.source}, {len(data):,} images, fingerprint {data.fingerprint} ({data.origin})")
@@ -269,18 +270,21 @@ class Run:
         return [*callbacks, _checkpoint(self, callbacks, set(score_epochs))]
 
     def score(self, model, batches: Callable[[], Any]) -> None:
-        """Predict every row of the data at each snapshot and at the last epoch. `batches()` yields all rows in order."""
-        snapshots = {int(path.stem.split("-")[1]): path for path in self.partial.glob("epoch-*.npz")}
+        """Predict every row of the data at each snapshot, and at the last epoch with the weights as `fit` left them.
+
+        batches: a function that returns batches of all rows in order. Raises ValueError for a network that diverged.
+        """
         last = len(self.history)
+        left_by_fit = _variables(model.variables, "model")
+        weights = {_last_number(path.stem): path for path in self.partial.glob("epoch-*.npz")} | {last: None}
         probabilities = {}
-        for epoch in sorted({*snapshots, last}):
-            if epoch in snapshots:
-                with np.load(snapshots[epoch]) as file:
-                    current = _variables(model.variables, "model")
+        for epoch, path in sorted(weights.items()):
+            if path is None:
+                _assign(model.variables, left_by_fit, "model")
+            else:
+                with np.load(path) as file:
                     _assign(model.variables, file, "model")
             predicted = model.predict(batches(), verbose=0)
-            if epoch in snapshots:
-                _assign(model.variables, current, "model")
             if predicted.shape != (len(self.data), len(EMOTIONS)) or not np.isfinite(predicted).all():
                 raise ValueError(f"the network diverged: its predictions at epoch {epoch} are not finite probabilities")
             probabilities[epoch] = predicted.astype(np.float16)
@@ -336,9 +340,9 @@ def _checkpoint(run: Run, callbacks: Sequence, score_epochs: set[int]):
                 states, arrays = run.callback_states
                 for number, (callback, state) in enumerate(zip(callbacks, states)):
                     vars(callback).update(state)
-                    best = [arrays[k] for k in sorted((k for k in arrays if k.startswith(f"callback{number}-")), key=_last_number)]
+                    best = sorted((name for name in arrays if name.startswith(f"callback{number}-")), key=_last_number)
                     if best:
-                        callback.best_weights = best
+                        callback.best_weights = [arrays[name] for name in best]
 
         def on_epoch_begin(self, epoch, logs=None):
             self.started = time.perf_counter()
@@ -351,7 +355,7 @@ def _checkpoint(run: Run, callbacks: Sequence, score_epochs: set[int]):
                 {"epoch": epoch + 1}
                 | {_HISTORY_NAMES.get(name, name): float(value) for name, value in logs.items()}
                 | {
-                    "learning_rate": float(np.asarray(self.model.optimizer.learning_rate)),
+                    "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
                     "seconds": round(time.perf_counter() - self.started, 3),
                 }
             )
@@ -359,7 +363,6 @@ def _checkpoint(run: Run, callbacks: Sequence, score_epochs: set[int]):
             if epoch + 1 in score_epochs or (selected[-1] >= 0 and selected[-1] > max(selected[:-1], default=-1)):
                 _save(run.partial / f"epoch-{epoch + 1}.npz", _variables(self.model.variables, "model"))
             best = int(np.argmax(selected)) + 1 if selected[-1] >= 0 else None
-            run.record.best_epoch = best
             state = {
                 "backend": keras.backend.backend(),
                 "history": run.history,

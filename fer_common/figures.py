@@ -63,7 +63,9 @@ def draw_data(data: FaceData, path: Path, *, seed: int = 0) -> None:
         place = np.arange(len(EMOTIONS)) + (number - (len(usages) - 1) / 2) * 0.8 / len(usages)
         bars = axes.barh(place, counts, 0.8 / len(usages), label=f"{usage} ({counts.sum():,})")
         axes.bar_label(bars, labels=[f"{count:,}" for count in counts], fontsize=7, padding=2)
-    axes.set(yticks=range(len(EMOTIONS)), yticklabels=EMOTIONS, xlabel="images", title=f"{data.source}, {len(data):,} images")
+    axes.set(
+        yticks=range(len(EMOTIONS)), yticklabels=EMOTIONS, xlabel="images", title=f"{data.source}, {len(data):,} images"
+    )
     axes.invert_yaxis()
     axes.margins(x=0.12)
     axes.legend(fontsize=8)
@@ -101,12 +103,14 @@ def draw_overview(summary: pd.DataFrame, claims: list[Claim], path: Path) -> boo
             mean, low, high = (100 * row[f"{name} accuracy{bound}"] for bound in ("", " low", " high"))
             axes.errorbar(mean, y, xerr=[[mean - low], [high - mean]], fmt="o", ms=4, color=colours[name.split()[0]])
             axes.annotate(name, (high, y), xytext=(4, 0), textcoords="offset points", va="center", fontsize=6.5)
-    for claim in claims:
+    for number, claim in enumerate(sorted(claims, key=lambda claim: claim.number)):
         value = 100 * claim.number
         axes.axvline(value, ls="--", lw=1, color="crimson")
-        axes.annotate(f"claimed\n{claim.value} ({claim.images})", (value, -0.6), xytext=(0, 3), textcoords="offset points",
-                      fontsize=7, color="crimson", ha="center", va="bottom")  # fmt: skip
-    labels = [f"{row['system']}\n{row['protocol']}, {row['runs']} seed{'s' * (row['runs'] > 1)}" for _, row in rows.iterrows()]
+        side = "left" if number % 2 else "right"  # neighbours step out of each other's way
+        text, above = f"claimed\n{claim.value} ({claim.images})", (0, 3)
+        style = {"fontsize": 7, "color": "crimson", "ha": side, "va": "bottom"}
+        axes.annotate(text, (value, -0.6), xytext=above, textcoords="offset points", **style)
+    labels = [f"{row['system']}\n{row['protocol']}, seeds: {row['runs']}" for _, row in rows.iterrows()]
     axes.set(yticks=range(len(rows)), yticklabels=labels, ylim=(len(rows) - 0.4, -0.6), xlim=(20, 104))
     axes.set(xlabel="accuracy in per cent after the last epoch, 95 % interval over seeds and images")
     axes.grid(axis="x", alpha=0.3)
@@ -139,7 +143,9 @@ def _learning_curves(path: Path, title: str, history: list[dict]) -> None:
     figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     epochs = [row["epoch"] for row in history]
     for axes, metric in zip(panels, ("loss", "accuracy")):
-        axes.plot(epochs, [row[f"running_{metric}"] for row in history], "o-", ms=3, label="fit rows, running (dropout on)")
+        axes.plot(
+            epochs, [row[f"running_{metric}"] for row in history], "o-", ms=3, label="fit rows, running (dropout on)"
+        )
         if f"select_{metric}" in history[0]:
             axes.plot(epochs, [row[f"select_{metric}"] for row in history], "s-", ms=3, label="select rows")
         axes.set(xlabel="epoch", ylabel=metric)
@@ -160,7 +166,9 @@ def _confusion(path: Path, title: str, predictions: Predictions, epoch: int) -> 
         axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
         for i, j in np.ndindex(matrix.shape):
             colour = "white" if share[i, j] > 55 else "black"
-            axes.text(j, i, f"{matrix[i, j]:,}\n{share[i, j]:.1f} %", ha="center", va="center", fontsize=7, color=colour)
+            axes.text(
+                j, i, f"{matrix[i, j]:,}\n{share[i, j]:.1f} %", ha="center", va="center", fontsize=7, color=colour
+            )
         accuracy = 100 * np.trace(matrix) / matrix.sum()
         axes.set(xlabel="predicted", title=f"{usage} ({roles}): {accuracy:.1f} % of {matrix.sum():,}")
         axes.set_xticks(range(len(EMOTIONS)), EMOTIONS, rotation=45, ha="right", fontsize=8)

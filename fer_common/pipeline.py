@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fer_common import UserError
 from fer_common.data import WITHHELD
 
 
@@ -76,7 +77,9 @@ def _on_tensorflow() -> bool:
 
 def _batches(images, labels, orders, batch_size, preprocessing):
     if labels is not None and (withheld := int((np.asarray(labels)[orders[:1]] == WITHHELD).sum())):
-        raise ValueError(f"{withheld} of these rows are to be scored: nothing may be fitted or selected on their labels")
+        raise ValueError(
+            f"{withheld} of these rows are to be scored: nothing may be fitted or selected on their labels"
+        )
     make = _tensorflow_batches if _on_tensorflow() else _keras_batches
     return make(images, labels, orders, batch_size, preprocessing)
 
@@ -141,7 +144,6 @@ def _keras_batches(images, labels, orders, batch_size, preprocessing):
     return Batches()
 
 
-
 def start(deterministic: bool | None) -> bool:
     """Import Keras and its backend, before any model is built; returns whether runs are now deterministic.
 
@@ -168,6 +170,11 @@ def _import_quietly() -> None:
         os.dup2(said.fileno(), 2)
         try:
             import keras  # noqa: F401
+        except ImportError as error:
+            raise UserError(
+                f"Keras's backend {os.environ.get('KERAS_BACKEND', 'tensorflow')} cannot be imported ({error}); "
+                "install it, or choose another with the variable KERAS_BACKEND."
+            ) from None
         except BaseException:
             said.seek(0)
             os.write(terminal, said.read())

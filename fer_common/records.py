@@ -74,7 +74,7 @@ class Predictions:
 
 
 def config_hash(record: Record) -> str:
-    """8 hex digits over the setup and the data; not over commit, versions or machine, so that a run resumes across them."""
+    """8 hex digits over the setup and the data; not commit, versions or machine, so that runs resume across them."""
     chosen = [
         record.setup,
         record.preset == "smoke",

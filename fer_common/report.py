@@ -175,4 +175,5 @@ def training(root: Path) -> str:
         for name, row in found["variants"].items()
     ]
     ceiling = ", ".join(f"{value:,} GFLOP/s in {name}" for name, value in found["matrix_product_gflops"].items())
-    return f"Batch {found['batch']}, {found['cores']} cores; a matrix product reaches {ceiling} there.\n\n{_markdown(rows)}"
+    where = f"Batch {found['batch']}, {found['cores']} cores; a matrix product reaches {ceiling} there."
+    return f"{where}\n\n{_markdown(rows)}"

@@ -17,23 +17,24 @@ from fer_common.records import Predictions, Record
 
 RUNNING = "Training (fit, running metric with dropout)"
 HEADLINES = ("accuracy", "f1.macro", "f1.weighted", "auc.macro", "log_loss")
-COMPARISON_COLUMNS = (
-    "claim_id,paper,system,protocol,init,preset,source,metric,average,epoch,usage,claimed,"
-    "reproduced_mean,reproduced_sd,ci_low,ci_high,n_runs,n_images,verdict"
-).split(",")
+COMPARISON_COLUMNS = [
+    *("claim_id", "paper", "system", "protocol", "init", "preset", "source", "metric", "average", "epoch", "usage"),
+    *("claimed", "reproduced_mean", "reproduced_sd", "ci_low", "ci_high", "n_runs", "n_images", "verdict"),
+]
 
 VERDICTS = """\
 How a verdict is reached. The rules were fixed before any run was scored, but for one: that `reachable only on
-Training` goes before `not decided` was settled when the first runs showed that both can apply. m and s are mean and standard deviation (n − 1 in the
-denominator) over n seeds on N images, v is the claim, N_v its number of images (N where unknown). With t the
-two-sided 95 % Student quantile for n − 1, the half-width is h = sqrt(t²·s²·(1 + 1/n) + 1.96²·m(1 − m)·(1/N + 1/N_v))
-plus half a unit of v's last printed digit; the second term falls away where claim and run score the same images, and
-for anything but accuracy the bootstrap variance over images (1,000 resamples) stands for m(1 − m)/N.
-`reproduced`: |v − m| ≤ h. `claimed higher`, `claimed lower`: beyond it, with the points between. `reachable only on
-Training`: a claim on test images that lies above every held-out interval and not above the one on the training
-images. `not decided`: h exceeds 3 points (log loss has no points and no such limit), however
-far the claim lies; gap and h stand beside it. `single run`: n = 1, which never counts as reproduced. `not run`: nothing ran. In brackets after the usage: what its images were to the run.
-ci_low and ci_high bound m itself at 95 %, over seeds and images; with one run, over images.
+Training` goes before `not decided` was settled when the first runs showed that both can apply. m and s are mean and
+standard deviation (n − 1 in the denominator) over n seeds on N images, v is the claim, N_v its number of images (N
+where unknown). With t the two-sided 95 % Student quantile for n − 1, the half-width is
+h = sqrt(t²·s²·(1 + 1/n) + 1.96²·m(1 − m)·(1/N + 1/N_v)) plus half a unit of v's last printed digit; the second term
+falls away where claim and run score the same images, and for anything but accuracy the bootstrap variance over images
+(1,000 resamples) stands for m(1 − m)/N. `reproduced`: |v − m| ≤ h. `claimed higher`, `claimed lower`: beyond it, with
+the points between. `reachable only on Training`: a claim on test images that lies above every held-out interval and
+not above the one on the training images. `not decided`: h exceeds 3 points (log loss has no points and no such
+limit), however far the claim lies; gap and h stand beside it. `single run`: n = 1, which never counts as reproduced.
+`not run`: nothing ran. In brackets after a usage: what its images were to the run. ci_low and ci_high bound m itself
+at 95 %, over seeds and images; with one run, over images.
 """
 
 
@@ -236,7 +237,13 @@ def _readings(claim: claims.Claim) -> Iterator[tuple[str, str]]:
 
 def compare(claim: claims.Claim, paper: str, groups: list[Group], scores: Scores) -> list[dict]:
     """The rows of one claim: one for each group, reading and image set, or a single `not run`."""
-    base = {"claim_id": claim.id, "paper": paper, "system": claim.system, "metric": claim.metric, "claimed": claim.value}
+    base = {
+        "claim_id": claim.id,
+        "paper": paper,
+        "system": claim.system,
+        "metric": claim.metric,
+        "claimed": claim.value,
+    }
     if claim.unit == "percent":
         base["claimed"] += " %"
     rows = []
@@ -301,7 +308,8 @@ def reachable_only_on_training(claim: claims.Claim, found: list[tuple[str, Measu
     if claim.images != "test" or any(measured.n_runs == 1 for _, measured, _ in found):
         return False
     above = {
-        name: claim.number > measured.mean and not _within(claim.number - measured.mean, half_width(measured, claim, same))
+        name: claim.number > measured.mean
+        and not _within(claim.number - measured.mean, half_width(measured, claim, same))
         for name, measured, same in found
     }
     apart = [is_above for name, is_above in above.items() if held_out(name)]
@@ -366,7 +374,11 @@ def per_class(groups: list[Group], scores: Scores) -> pd.DataFrame:
         predictions = group.runs[0][2]
         for image_set, mask in image_sets(predictions).items():
             for number, emotion in enumerate(EMOTIONS):
-                row = group.key | {"usage": image_set, "class": emotion, "support": int((predictions.label[mask] == number).sum())}
+                row = group.key | {
+                    "usage": image_set,
+                    "class": emotion,
+                    "support": int((predictions.label[mask] == number).sum()),
+                }
                 for metric in ("precision", "recall", "f1"):
                     m = scores.measure(group, f"{metric}.{emotion}", image_set, epochs)
                     row |= {metric: m.mean, f"{metric}_sd": m.sd, f"{metric}_low": m.low, f"{metric}_high": m.high}

@@ -42,12 +42,17 @@ class Setup:
     dense_widths: tuple[int, ...] = assumed(
         (256, 128, 64, 32), "not printed; halving from 256, since the paper calls its network lightweight"
     )
-    dropouts: tuple[float, ...] = stated((0.25, 0.25, 0.25, 0.4), "Dropout: .25 in the first three dense layers, .4 in the last")
+    dropouts: tuple[float, ...] = stated(
+        (0.25, 0.25, 0.25, 0.4), "Dropout: .25 in the first three dense layers, .4 in the last"
+    )
     dense_reading: Literal["four_hidden", "softmax_is_fourth"] = inferred(
-        "four_hidden", "Methods: every dense layer has batch normalisation and dropout, and the output layer is told apart"
+        "four_hidden",
+        "Methods: every dense layer has batch normalisation and dropout, and the output layer is told apart",
     )
     initializer: str = inferred("he_normal", "Activation Function: a normal initializer that suits leaky ReLU")
-    optimizer: Literal["adam", "sgd", "sgd_momentum", "adadelta"] = stated("adam", "Optimizer: Adam chosen of four tested")
+    optimizer: Literal["adam", "sgd", "sgd_momentum", "adadelta"] = stated(
+        "adam", "Optimizer: Adam chosen of four tested"
+    )
     learning_rate: float = assumed(0.001, "not printed; Adam's default (Kingma and Ba 2015)")
     momentum: float = assumed(0.9, "of sgd_momentum; not printed, the usual value")
     loss: str = stated("sparse_categorical_crossentropy", "3.1")

@@ -1,8 +1,8 @@
 """Faces that were read or drawn before, as arrays on disk to map into memory.
 
 `index/<key>.json` leads from what they were made from (a file's path, size and time) to a content fingerprint;
-`<fingerprint>/` holds the arrays, so that two copies with the same content share them. One lock serialises readers and writers: a second
-process waits and then finds the work done, and what a killed process left is swept away by the next.
+`<fingerprint>/` holds the arrays, so that two copies with the same content share them. One lock serialises writers:
+a second process waits and then finds the work done, and what a killed process left is swept away by the next.
 """
 
 import hashlib

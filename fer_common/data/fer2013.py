@@ -104,7 +104,7 @@ def counts_deviation(labels: np.ndarray, usage_code: np.ndarray) -> str:
 
 
 def _read(path: Path) -> dict:
-    """Arrays `images`, `labels`, `usage_code` (index into USAGES), `row_id`, and `fingerprint`, from the file itself."""
+    """What `as_arrays` returns, from the file itself."""
     try:
         if path.is_dir():
             files = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_ENDINGS)
@@ -119,7 +119,9 @@ def _read(path: Path) -> dict:
     except UserError as error:
         raise UserError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from None
     except (tarfile.ReadError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise UserError(f"{path}: cannot be read, or is damaged or cut off ({error}); check its permissions or download it again.") from None
+        raise UserError(
+            f"{path}: cannot be read, or is damaged or cut off ({error}); check its permissions or download it again."
+        ) from None
     return as_arrays(*arrays)
 
 
@@ -174,7 +176,13 @@ def _read_csv(stream: io.BufferedReader, name: str):
             f"{name}: has no column `emotion`, so no labels (Kaggle's test.csv never had any); "
             "use fer2013.csv or icml_face_data.csv, which label the same images."
         )
-    layout = _Layout(name, len(columns), columns.index("pixels"), columns.index("emotion"), columns.index("usage") if "usage" in columns else None)
+    layout = _Layout(
+        name,
+        len(columns),
+        columns.index("pixels"),
+        columns.index("emotion"),
+        columns.index("usage") if "usage" in columns else None,
+    )
 
     images, labels, usage_code = [], [], []
     rows: list[list[bytes]] = []

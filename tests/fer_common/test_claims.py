@@ -54,7 +54,10 @@ def test_every_error_is_listed_with_its_line(tmp_path):
         (("system: net", "system: other"), "line 5, a: system other is not under systems"),
         (("metric: accuracy", "metric: log_loss"), "unit percent of log_loss"),
         (("where:", "average: macro, where:"), "average macro of accuracy"),
-        (("claims:\n", "claims:\n  - {id: a, system: net, metric: accuracy, value: 1, unit: fraction, where: x}\n"), "the id is there twice"),
+        (
+            ("claims:\n", "claims:\n  - {id: a, system: net, metric: accuracy, value: 1, unit: fraction, where: x}\n"),
+            "the id is there twice",
+        ),
         (("claims:", "claims: ["), "not YAML"),
         (("systems: {net: a network}", "systems: [net]"), "line 3, systems: expected keys with values"),
         ((GOOD, ""), "is empty"),

@@ -36,7 +36,9 @@ def test_metrics_are_scikit_learns():
     assert found["auc_hard.macro"] == pytest.approx(sk.roc_auc_score(labels, hard, multi_class="ovr"))
     one_vs_rest = [((labels == number) == (predicted == number)).mean() for number in range(7)]
     assert found["mean_ovr_accuracy"] == pytest.approx(np.mean(one_vs_rest))
-    np.testing.assert_array_equal(evaluation.confusion_matrix(labels, predicted), sk.confusion_matrix(labels, predicted))
+    np.testing.assert_array_equal(
+        evaluation.confusion_matrix(labels, predicted), sk.confusion_matrix(labels, predicted)
+    )
 
 
 def test_log_loss_clips_at_the_smallest_stored_probability():
@@ -45,7 +47,7 @@ def test_log_loss_clips_at_the_smallest_stored_probability():
     probabilities[:, 0] = 1
     assert evaluation.metrics(labels, probabilities)["log_loss"] == pytest.approx(-np.log(2.0**-24) / 2)
     labels, probabilities = predictions(500)
-    kept = (probabilities[np.arange(500), labels] > 0)
+    kept = probabilities[np.arange(500), labels] > 0
     exact = probabilities[kept].astype(float)
     expected = -np.log(exact[np.arange(kept.sum()), labels[kept]]).mean()
     assert evaluation.metrics(labels[kept], probabilities[kept])["log_loss"] == pytest.approx(expected)

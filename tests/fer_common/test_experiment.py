@@ -40,7 +40,13 @@ def paper(stop_before: int | None = None, peek: bool = False) -> experiment.Pape
         run.resume(model)
         data, rows = run.data, run.rows("score" if peek else "fit")
         batches, steps = pipeline.shuffled(
-            data.images, data.labels, rows, batch_size=64, seed=run.seed, epochs=run.setup.epochs, first_epoch=run.first_epoch
+            data.images,
+            data.labels,
+            rows,
+            batch_size=64,
+            seed=run.seed,
+            epochs=run.setup.epochs,
+            first_epoch=run.first_epoch,
         )
 
         class Stop(keras.callbacks.Callback):
@@ -143,8 +149,18 @@ def test_a_checkpoint_of_another_backend_is_refused(tmp_path, monkeypatch):
 
 
 def test_the_hash_covers_setup_and_data_alone():
-    fields = {"paper": "p", "system": "s", "protocol": "official", "init": "random", "seed": 0, "preset": "full", "changes": {}}
+    fields = {
+        "paper": "p",
+        "system": "s",
+        "protocol": "official",
+        "init": "random",
+        "seed": 0,
+        "preset": "full",
+        "changes": {},
+    }
     one = records.Record(**fields, setup={"a": 1}, data={"fingerprint": "f", "rows": 10})
-    same = records.Record(**fields, setup={"a": 1}, data={"fingerprint": "f", "rows": 10}, commit="x", versions={"keras": "3"})
+    same = records.Record(
+        **fields, setup={"a": 1}, data={"fingerprint": "f", "rows": 10}, commit="x", versions={"keras": "3"}
+    )
     other = records.Record(**fields, setup={"a": 2}, data={"fingerprint": "f", "rows": 10})
     assert records.config_hash(one) == records.config_hash(same) != records.config_hash(other)

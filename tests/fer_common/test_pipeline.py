@@ -24,9 +24,7 @@ def test_an_epoch_is_a_permutation_that_a_resumed_run_shares(faces):
     for order in epochs:
         np.testing.assert_array_equal(np.sort(order), ROWS)
     assert (epochs[0] != epochs[1]).any()
-    resumed, _ = pipeline.shuffled(
-        faces.images, np.arange(700), ROWS, batch_size=32, seed=4, epochs=3, first_epoch=2
-    )
+    resumed, _ = pipeline.shuffled(faces.images, np.arange(700), ROWS, batch_size=32, seed=4, epochs=3, first_epoch=2)
     np.testing.assert_array_equal(np.concatenate([labels for _, labels in read(resumed)]), epochs[2])
 
 
@@ -89,7 +87,8 @@ import resource, numpy as np
 from fer_common import pipeline
 images = np.random.default_rng(0).integers(0, 256, (35887, 48, 48), dtype=np.uint8)
 how = pipeline.Preprocessing(size=224, channels=3)
-batches, steps = pipeline.shuffled(images, np.zeros(35887, int), np.arange(35887), batch_size=32, seed=0, epochs=1, preprocessing=how)
+rows = np.arange(35887)
+batches, _ = pipeline.shuffled(images, np.zeros_like(rows), rows, batch_size=32, seed=0, epochs=1, preprocessing=how)
 for number, (batch, _) in enumerate(batches):
     assert batch.shape[1:] == (224, 224, 3)
     if number == 300:

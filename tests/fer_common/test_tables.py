@@ -46,7 +46,8 @@ def record(**changes):
 
 
 HISTORY = [
-    {"epoch": epoch, "running_accuracy": 0.5 + 0.03 * epoch, "running_loss": 1.0 - 0.03 * epoch} for epoch in range(1, 14)
+    {"epoch": epoch, "running_accuracy": 0.5 + 0.03 * epoch, "running_loss": 1.0 - 0.03 * epoch}
+    for epoch in range(1, 14)
 ]
 
 
@@ -130,7 +131,9 @@ def test_the_half_width_by_hand():
     """t for two degrees of freedom is 4.303; m = 0.7, s = 0.004, n = 3, N = N_v = 3,589; claim printed to a tenth."""
     seeds = 4.3027**2 * 0.004**2 * (1 + 1 / 3)
     images = 1.96**2 * 0.7 * 0.3 * (2 / 3589)
-    assert tables.half_width(measured(0.7), claim("83.2"), False) == pytest.approx(np.sqrt(seeds + images) + 0.0005, rel=1e-4)
+    assert tables.half_width(measured(0.7), claim("83.2"), False) == pytest.approx(
+        np.sqrt(seeds + images) + 0.0005, rel=1e-4
+    )
     assert tables.half_width(measured(0.7), claim("83.2"), True) == pytest.approx(np.sqrt(seeds) + 0.0005, rel=1e-4)
     known = 1.96**2 * 0.7 * 0.3 * (1 / 3589 + 1 / 28709)
     wide = tables.half_width(measured(0.7), claim("83", n_images="28709"), False)

@@ -17,7 +17,19 @@ from fer_common import experiment, provenance, records
 from reproductions import cnn_13_epochs
 from tests.conftest import ROOT, command
 
-SHORT = ("run", "cnn_13_epochs", "--preset", "smoke", "--data", "synthetic", "--epochs", "3", "--score-epochs", "1", "3")
+SHORT = (
+    "run",
+    "cnn_13_epochs",
+    "--preset",
+    "smoke",
+    "--data",
+    "synthetic",
+    "--epochs",
+    "3",
+    "--score-epochs",
+    "1",
+    "3",
+)
 
 
 def folders(runs):

@@ -102,7 +102,9 @@ def test_image_forms(archived, tmp_path, faces):
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_bytes(content)
     data = fer2013.read(path, allow_subset=True)
-    order = np.concatenate([np.flatnonzero(faces.usage == usage)[::-1] for usage in ("Training", "PublicTest", "PrivateTest")])
+    order = np.concatenate(
+        [np.flatnonzero(faces.usage == usage)[::-1] for usage in ("Training", "PublicTest", "PrivateTest")]
+    )
     assert_same(data, faces.take(order))
 
 
@@ -162,7 +164,9 @@ def test_truncated_files(tmp_path, faces, lines):
 
 def test_other_counts_are_refused_unless_on_purpose(tmp_path, faces, lines):
     path = as_csv(tmp_path, faces, lines)
-    with pytest.raises(UserError, match="Training has 560 images and FER2013 has 28,709 .angry .* not 3,995.*--allow-subset"):
+    with pytest.raises(
+        UserError, match="Training has 560 images and FER2013 has 28,709 .angry .* not 3,995.*--allow-subset"
+    ):
         fer2013.read(path)
 
 
