@@ -30,7 +30,7 @@ def main() -> None:
             if arguments[1] not in PAPERS:
                 raise UserError(f"There is no paper {arguments[1]!r}; there is {', '.join(PAPERS)}.")
             return importlib.import_module(f"reproductions.{arguments[1]}").main(arguments[2:])
-        if arguments[:2] == ["run", "--all"]:
+        if arguments[:2] == ["run", "--all"] and not {"-h", "--help"} & set(arguments):
             return run_all(arguments[2:])
         commands, prog = COMMANDS, "ferrepro"
         if arguments and arguments[0] in GROUPS:

@@ -33,8 +33,8 @@ class Record(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     init: str
     seed: int
     fold: int | None = None
-    preset: str  # full: the paper's own setup; smoke: a subset, shortened; custom: fields of the setup were changed
-    changes: dict[str, Any]  # the changed fields
+    preset: str  # full: the paper's own setup; custom: that with changed fields; smoke: a subset, changed or not
+    changes: dict[str, Any]  # the changed fields; such a run never enters the main tables
     setup: dict[str, Any]
     data: dict[str, Any]  # source, fingerprint, rows used
     deterministic: bool | None = None

@@ -134,7 +134,12 @@ def statements(file: claims.ClaimsFile) -> str:
 def changed(sensitivity: pd.DataFrame, paper: str) -> str:
     """Short runs with other assumed values, on the images that the official protocol selects on."""
     rows = []
-    for _, row in (sensitivity[sensitivity["paper"] == paper] if len(sensitivity) else sensitivity).iterrows():
+    own = (
+        sensitivity[(sensitivity["paper"] == paper) & (sensitivity["preset"] == "custom")]
+        if len(sensitivity)
+        else sensitivity
+    )
+    for _, row in own.iterrows():
         rows.append(
             {
                 "changed": row["changes"],

@@ -248,7 +248,7 @@ def compare(claim: claims.Claim, paper: str, groups: list[Group], scores: Scores
         base["claimed"] += " %"
     rows = []
     for group in groups:
-        if not group.runs or group.record.preset == "custom":
+        if not group.runs or group.record.changes:
             continue
         last = group.record.epochs_run
         epoch = min(int(claim.epoch or last), last)
@@ -341,7 +341,7 @@ def summary(groups: list[Group], scores: Scores) -> pd.DataFrame:
     """One row per setup that ran (and one more for the epoch best on the `select` rows), every headline per usage."""
     rows = []
     for group in groups:
-        if group.record.preset == "custom":
+        if group.record.changes:
             continue
         base = group.key | {"data": group.record.data["fingerprint"], "runs": len(group.runs), "failed": group.failed}
         if not group.runs:
@@ -368,7 +368,7 @@ def per_class(groups: list[Group], scores: Scores) -> pd.DataFrame:
     """Precision, recall and F1 of each class at the last epoch, per group and image set, with their intervals."""
     rows = []
     for group in groups:
-        if not group.runs or group.record.preset == "custom":
+        if not group.runs or group.record.changes:
             continue
         epochs = [record.epochs_run for record, _, _ in group.runs]
         predictions = group.runs[0][2]
@@ -390,7 +390,7 @@ def sensitivity(groups: list[Group], scores: Scores) -> pd.DataFrame:
     """Runs whose setup was changed, on the rows they watched alone: what assumed values are judged by."""
     rows = []
     for group in groups:
-        if group.record.preset != "custom" or not group.runs:
+        if not group.record.changes or not group.runs:
             continue
         epochs = [record.epochs_run for record, _, _ in group.runs]
         for image_set in image_sets(group.runs[0][2]):
@@ -398,7 +398,7 @@ def sensitivity(groups: list[Group], scores: Scores) -> pd.DataFrame:
                 m = scores.measure(group, "accuracy", image_set, epochs)
                 running = _running(group, "accuracy", epochs[0])
                 rows.append(
-                    {k: group.key[k] for k in ("paper", "system", "protocol", "init", "source")}
+                    group.key
                     | {
                         "changes": group.changes,
                         "parameters": group.record.parameters,
@@ -552,7 +552,7 @@ def readable_sensitivity(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     rows = []
     for _, row in table.iterrows():
         rows.append(
-            {k: row[k] for k in ("paper", "system", "protocol", "source", "changes", "parameters", "usage")}
+            {k: row[k] for k in ("paper", *_GROUP, "changes", "parameters", "usage")}
             | {"accuracy": shown(row, "accuracy", "accuracy", "_low", "_high")}
             | {"running training accuracy": _percent(row["running_training_accuracy"]), "runs": row["n_runs"]}
         )

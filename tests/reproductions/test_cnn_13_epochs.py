@@ -120,6 +120,23 @@ def test_every_system_trains(system, tmp_path):
     assert history[-1]["running_loss"] < history[0]["running_loss"]
 
 
+def test_bfloat16_and_the_saved_model(tmp_path):
+    """The precision is recorded; the model that was asked for gives the recorded predictions."""
+    command(*SHORT, "--precision", "mixed_bfloat16", "--save-model", "--runs", tmp_path)
+    (folder,) = folders(tmp_path)
+    record, _, predictions = records.read(folder)
+    assert record.changes["precision"] == record.setup["precision"] == "mixed_bfloat16"
+    import keras
+
+    from fer_common import data, splits
+
+    faces = data.load("synthetic")
+    faces = faces.take(splits.subset(faces, experiment.SMOKE_IMAGES))
+    model = keras.models.load_model(folder / "model.keras")
+    again = model.predict(faces.images[:200, ..., None] / np.float32(255), verbose=0)
+    np.testing.assert_allclose(again, predictions.at(3)[:200], atol=0.02)
+
+
 def test_a_finished_run_is_not_repeated_unless_asked(short_run):
     folder, _ = short_run
     before = (folder / "predictions.npz").read_bytes()
