@@ -107,10 +107,10 @@ def find(data: str | None = None) -> str:
 
     Returns a path, or the word `synthetic`. Raises UserError with the ways to get it where there is none.
     """
-    for value, said in ((data, "--data"), (os.environ.get("FER2013"), "the variable FER2013")):
+    for value, said in ((data, "You say"), (os.environ.get("FER2013"), "The variable FER2013 says")):
         if value:
             if value != "synthetic" and not Path(value).expanduser().exists():
-                raise UserError(f"{said} says {value!r}, and nothing is there; {WAYS_TO_GET_IT}.")
+                raise UserError(f"{said} {value!r}, and nothing is there; {WAYS_TO_GET_IT}.")
             return value
     fetched = cache_folder() / "fer2013"
     if fetched.is_dir() and any(fetched.iterdir()):

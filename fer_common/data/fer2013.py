@@ -111,7 +111,7 @@ def _read(path: Path) -> dict:
             arrays = _read_images(path, [(str(f.relative_to(path)), f) for f in files], lambda f: f.read_bytes())
         elif path.suffix.lower() == ".csv":
             with path.open("rb", buffering=1 << 20) as stream:
-                arrays = _read_csv(stream, path.name)
+                arrays = _read_csv(stream, str(path))
         elif path.name.lower().endswith(ARCHIVE_ENDINGS):
             arrays = _read_archive(path)
         else:

@@ -32,7 +32,7 @@ def test_help_tells_where_values_come_from():
     [
         ("run nobody_2020", "There is no paper 'nobody_2020'; there is cnn_13_epochs"),
         ("run", "Say which paper"),
-        ("run cnn_13_epochs --data /nowhere", "--data says '/nowhere', and nothing is there"),
+        ("run cnn_13_epochs --data /nowhere", "You say '/nowhere', and nothing is there"),
         ("run cnn_13_epochs --data synthetic --runs /proc/nowhere", "cannot be written"),
         ("tables --runs /nowhere", "/nowhere: no such folder"),
         ("data check /nowhere", "nothing is there"),

@@ -215,7 +215,7 @@ def test_where_data_is_found(tmp_path, faces, lines, monkeypatch):
         assert find() == "synthetic"
         assert find(str(tmp_path)) == str(tmp_path)
         monkeypatch.setenv("FER2013", "/nowhere")
-        with pytest.raises(UserError, match="the variable FER2013 says '/nowhere', and nothing is there"):
+        with pytest.raises(UserError, match="The variable FER2013 says '/nowhere', and nothing is there"):
             load()
     finally:
         (cached / "fer2013.csv").unlink()
