@@ -11,3 +11,7 @@ class UserError(Exception):
 
     Commands print the sentence and exit with status 1; they never show a traceback for it.
     """
+
+
+class NoData(UserError):
+    """No FER2013 was named and none is in the cache; commands exit with status 3, so that make can offer drawn faces."""

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from fer_common import UserError, records
+from fer_common import NoData, UserError, records
 from fer_common.experiment import RUNS
 from reproductions import PAPERS
 
@@ -22,7 +22,7 @@ AllowSubset = Annotated[bool, tyro.conf.arg(help="accept a copy whose counts are
 
 
 def main() -> None:
-    """Run the command line; a UserError ends it with one sentence and status 1."""
+    """Run the command line; a UserError ends it with one sentence and status 1 (3 where there is no FER2013 at all)."""
     arguments = sys.argv[1:]
     try:
         # `run PAPER …` hands its options on to the paper's script, which has its own help.
@@ -37,7 +37,8 @@ def main() -> None:
             commands, prog = GROUPS[arguments[0]], f"ferrepro {arguments.pop(0)}"
         tyro.extras.subcommand_cli_from_dict(commands, prog=prog, description=DESCRIPTION, args=arguments or ["--help"])
     except UserError as error:
-        sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(3 if isinstance(error, NoData) else 1)
     except KeyboardInterrupt:
         sys.exit("\ninterrupted")
 

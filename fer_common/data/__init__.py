@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_common import UserError
+from fer_common import NoData, UserError
 
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 USAGES = ("Training", "PublicTest", "PrivateTest")
@@ -105,7 +105,8 @@ WAYS_TO_GET_IT = (
 def find(data: str | None = None) -> str:
     """Where the data is: `data`, else the variable FER2013, else the user cache.
 
-    Returns a path, or the word `synthetic`. Raises UserError with the ways to get it where there is none.
+    Returns a path, or the word `synthetic`. Raises UserError where the named place is empty, and NoData, with the ways
+    to get it, where no place is named and the cache holds none.
     """
     for value, said in ((data, "You say"), (os.environ.get("FER2013"), "The variable FER2013 says")):
         if value:
@@ -115,7 +116,7 @@ def find(data: str | None = None) -> str:
     fetched = cache_folder() / "fer2013"
     if fetched.is_dir() and any(fetched.iterdir()):
         return str(fetched)
-    raise UserError(f"No FER2013 found; {WAYS_TO_GET_IT}.")
+    raise NoData(f"No FER2013 found; {WAYS_TO_GET_IT}.")
 
 
 def load(data: str | None = None, *, allow_subset: bool = False) -> FaceData:

@@ -48,6 +48,17 @@ def test_mistakes_end_in_a_sentence(arguments, sentence):
     assert sentence in done.stderr
 
 
+def test_no_data_has_a_status_of_its_own(tmp_path):
+    """What `make reproduce` tells from a copy that is broken."""
+    environment = {"FER2013": "", "FERREPRO_CACHE": str(tmp_path)}
+    assert command("data", "check", check=False, env=environment).returncode == 3
+    (tmp_path / "broken.csv").write_text("nothing")
+    assert (
+        command("data", "check", check=False, env=environment | {"FER2013": str(tmp_path / "broken.csv")}).returncode
+        == 1
+    )
+
+
 def test_data_check_counts(real):
     printed = command("data", "check", real).stdout
     assert printed.count("as published") == 3 and "35,887 images, values 0 to 255" in printed
