@@ -14,4 +14,5 @@ class UserError(Exception):
 
 
 class NoData(UserError):
-    """No FER2013 was named and none is in the cache; commands exit with status 3, so that make can offer drawn faces."""
+    """No FER2013 was named and none is in the cache; `ferrepro data check` then exits with status 3,
+    so that make can go on with drawn faces."""

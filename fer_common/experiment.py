@@ -67,8 +67,8 @@ class Options:
     """Go on from the last finished epoch of a run that was stopped; --no-resume starts it over."""
     again: bool = False
     """Repeat a run that is already finished, and replace its record."""
-    deterministic: bool | None = None
-    """Same seed, same machine, identical predictions. Default: on a CPU, where it costs nothing."""
+    deterministic: bool = False
+    """Same seed, same machine, identical predictions: on an accelerator too. On a CPU it costs nothing and is on."""
     save_model: bool = False
     """Keep the trained network as model.keras beside the record."""
 
@@ -140,8 +140,12 @@ def run(paper: Paper, system: str, protocol: str, setup: Any, options: Options) 
             print(f"{say}: already run, {final} (--again repeats it)")
             shutil.rmtree(partial)
             return final
-        if not options.resume:
-            for file in partial.glob("*.npz"):
+        for file in partial.glob("*.npz"):
+            # A checkpoint older than the record was left by a kill just after the record was written.
+            finished = (final / "record.json").exists() and file.stat().st_mtime < (
+                final / "record.json"
+            ).stat().st_mtime
+            if not options.resume or (finished and records.status(final) == "ok"):
                 file.unlink()
         print(f"{say}\ndata: {data.source}, {len(data):,} images, fingerprint {data.fingerprint} ({data.origin})")
         for name in splits.ROLES:
@@ -181,13 +185,13 @@ def _lock(partial: Path):
         partial.mkdir(parents=True, exist_ok=True)
         lock = FileLock(partial / "lock")
         lock.acquire(timeout=0)
+        (partial / "pid").write_text(f"{os.getpid()}\n")
     except Timeout:
         pid = (partial / "pid").read_text().strip() if (partial / "pid").exists() else "unknown"
         raise UserError(f"This run is being made by another process (pid {pid}) in {partial}; wait for it.") from None
     except OSError as error:
         raise UserError(f"{partial} cannot be written ({error}); free the disk or choose another --runs.") from None
     try:
-        (partial / "pid").write_text(f"{os.getpid()}\n")
         yield partial
     finally:
         lock.release()
@@ -208,6 +212,7 @@ class Run:
         self.seed, self.partial, self.options = record.seed, partial, options
         self.first_epoch = 0
         self.stopped_early = False
+        self._best_weights: list[np.ndarray] = []
         self.history: list[dict[str, float]] = []
         self.callback_states: tuple[list[dict], dict[str, np.ndarray]] | None = None
         self.predictions: records.Predictions | None = None
@@ -218,15 +223,21 @@ class Run:
         """Seed everything and set the backend up, before the model is built."""
         from fer_common import pipeline
 
-        self.record.deterministic = pipeline.start(self.options.deterministic)
+        self.record.deterministic = pipeline.start(self.options.deterministic or None)
         import keras
 
         keras.config.set_dtype_policy(getattr(self.setup, "precision", "float32"))
         keras.utils.set_random_seed(self.seed)
 
     def done(self, epochs: int) -> bool:
-        """Whether `fit` has nothing left to do: all `epochs` are done, or a callback stopped it before."""
-        return self.first_epoch >= epochs or self.stopped_early
+        """Whether `fit` has nothing left to do: all `epochs` are done, or a callback stopped it before.
+
+        Where early stopping was to put the best weights back when `fit` ends, it is done here instead.
+        """
+        done = self.first_epoch >= epochs or self.stopped_early
+        if done and self._best_weights:
+            self.model.set_weights(self._best_weights)
+        return done
 
     def rows(self, role: str) -> np.ndarray:
         """Sorted indices of the rows with this role."""
@@ -258,10 +269,7 @@ class Run:
             arrays = {name: file[name] for name in file.files if name.startswith("callback")}
         self.history, self.callback_states = state["history"], (state["callbacks"], arrays)
         self.first_epoch, self.stopped_early = len(self.history), state["stopped"]
-        best = sorted(arrays, key=_last_number)
-        if self.stopped_early and best:
-            # Keras puts the best weights back when `fit` ends, which will not be called again.
-            model.set_weights([arrays[name] for name in best])
+        self._best_weights = _numbered(arrays, f"callback{state['restores']}-")
         print(f"resumed after epoch {self.first_epoch}")
 
     def callbacks(self, *callbacks, score_epochs: Sequence[int] = ()) -> list:
@@ -299,14 +307,19 @@ class Run:
         )
 
 
+def _numbered(arrays: dict[str, np.ndarray], prefix: str) -> list[np.ndarray]:
+    """The arrays named prefix0, prefix1, … in that order."""
+    return [arrays[name] for name in sorted((n for n in arrays if n.startswith(prefix)), key=_last_number)]
+
+
 def _assign(variables: Sequence, file, name: str) -> None:
+    kept = sum(key.startswith(f"{name}-") for key in file)
     for number, variable in enumerate(variables):
-        value = file[f"{name}-{number}"]
-        if tuple(value.shape) != tuple(variable.shape):
+        if kept != len(variables) or file[f"{name}-{number}"].shape != tuple(variable.shape):
             raise UserError(
                 "The checkpoint does not fit this network: the script changed since. --no-resume starts over."
             )
-        variable.assign(value)
+        variable.assign(file[f"{name}-{number}"])
 
 
 def _variables(variables: Sequence, name: str) -> dict[str, np.ndarray]:
@@ -340,9 +353,8 @@ def _checkpoint(run: Run, callbacks: Sequence, score_epochs: set[int]):
                 states, arrays = run.callback_states
                 for number, (callback, state) in enumerate(zip(callbacks, states)):
                     vars(callback).update(state)
-                    best = sorted((name for name in arrays if name.startswith(f"callback{number}-")), key=_last_number)
-                    if best:
-                        callback.best_weights = [arrays[name] for name in best]
+                    if best := _numbered(arrays, f"callback{number}-"):
+                        callback.best_weights = best
 
         def on_epoch_begin(self, epoch, logs=None):
             self.started = time.perf_counter()
@@ -368,6 +380,9 @@ def _checkpoint(run: Run, callbacks: Sequence, score_epochs: set[int]):
                 "history": run.history,
                 "stopped": bool(self.model.stop_training),
                 "callbacks": [_progress(callback) for callback in callbacks],
+                "restores": next(
+                    (n for n, c in enumerate(callbacks) if getattr(c, "restore_best_weights", False)), None
+                ),
             }
             arrays = {
                 f"callback{number}-{position}": np.asarray(array)

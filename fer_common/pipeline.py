@@ -147,7 +147,7 @@ def _keras_batches(images, labels, orders, batch_size, preprocessing):
 def start(deterministic: bool | None) -> bool:
     """Import Keras and its backend, before any model is built; returns whether runs are now deterministic.
 
-    deterministic: the same seed on the same machine gives identical numbers; None: where that costs nothing, on a CPU.
+    deterministic: the same seed on the same machine gives identical numbers; None: on a CPU, where it costs nothing.
     """
     _import_quietly()
     import keras

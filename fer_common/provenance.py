@@ -36,6 +36,7 @@ def with_help(setup_class: type) -> type:
     """The same class, its marks and notes turned into the help texts of its command line (tyro)."""
     import tyro
 
+    setup_class.__annotations__ = dict(setup_class.__annotations__)
     for field in dataclasses.fields(setup_class):
         text = f"{field.metadata['mark']}: {field.metadata['note']}"
         setup_class.__annotations__[field.name] = Annotated[field.type, tyro.conf.arg(help=text)]

@@ -141,6 +141,7 @@ def write(final: Path, record: Record, history: list[dict], predictions: Predict
             draw(temporary, record, history, predictions)
     (temporary / "record.json").write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
     old = final.with_name(f".{final.name}.old.partial")
+    shutil.rmtree(old, ignore_errors=True)  # left by a kill after an earlier rename
     if final.exists():
         final.rename(old)
     temporary.rename(final)
@@ -174,7 +175,7 @@ def read(path: Path) -> tuple[Record, list[dict[str, float]], Predictions | None
         history = [dict(zip(header.split(","), map(_number, row.split(",")))) for row in rows]
         with np.load(path / "predictions.npz") as arrays:
             predictions = Predictions(**arrays)
-    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path}: this record is damaged ({error}); remove the folder and run again.") from None
     if not _agree(stored_metrics(predictions), record.metrics):
         raise UserError(

@@ -32,7 +32,9 @@ def make_blocks(root: Path) -> dict[str, str]:
     """Every generated block by name, from the tables and benchmarks under `root` and the scripts' setups."""
     folder = root / "results" / "tables"
     comparison, summary, sensitivity = (
-        pd.read_csv(folder / f"{name}.csv") if (folder / f"{name}.csv").stat().st_size > 1 else pd.DataFrame()
+        pd.read_csv(folder / f"{name}.csv", dtype={"epoch": str})
+        if (folder / f"{name}.csv").stat().st_size > 1
+        else pd.DataFrame()
         for name in ("comparison", "summary", "sensitivity")
     )
     blocks = {"loading": loading(root), "training": training(root), "verdicts": tables.VERDICTS.rstrip()}
@@ -69,7 +71,7 @@ def headlines(comparison: pd.DataFrame, file: claims.ClaimsFile) -> str:
     return _markdown(
         [
             {
-                "claimed": f"{row['claimed']} on {images[row['claim_id']]} images, epoch {row['epoch']:.0f}",
+                "claimed": f"{row['claimed']}, images: {images[row['claim_id']]}, epoch {row['epoch']}",
                 "protocol": row["protocol"],
                 "scored on": row["usage"],
                 "reproduced": _reproduced(row),
@@ -95,17 +97,20 @@ def systems(summary: pd.DataFrame, paper: str) -> str:
 
 
 def values(paper: str) -> str:
-    """Every value of the paper's setup and whether it is stated, inferred or assumed."""
-    setup = importlib.import_module(f"reproductions.{paper}").Setup
-    rows = [
-        {"value": name, "default": tables.plain(list(v) if isinstance(v, tuple) else v), "mark": mark, "why": note}
-        for name, v, mark, note in provenance(setup)
-    ]
+    """Every value of the paper's setup, stated, inferred or assumed; then those in which other systems differ."""
+    systems = importlib.import_module(f"reproductions.{paper}").SYSTEMS
+    rows, known = [], set()
+    for system, setup in systems.items():
+        for name, value, mark, note in provenance(type(setup)):
+            if (name, value) not in known:
+                known.add((name, value))
+                shown = tables.plain(list(value) if isinstance(value, tuple) else value)
+                rows.append({"system": system, "value": name, "default": shown, "mark": mark, "why": note})
     return _markdown(rows)
 
 
 def compared(comparison: pd.DataFrame, paper: str) -> str:
-    """Every claim against full runs on FER2013, on PrivateTest and on Training as a whole."""
+    """Every claim against full runs on FER2013, on PrivateTest and on the fitted images."""
     own = comparison[comparison["paper"] == paper]
     rows = []
     for _, row in own.iterrows():

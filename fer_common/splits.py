@@ -16,15 +16,27 @@ ROLES = ("fit", "select", "score", "unused")
 _ROLE_DTYPE = "<U6"
 
 
-def official(data: FaceData) -> np.ndarray:
-    """Roles (N,): fit on Training, select on PublicTest, score PrivateTest, as the 2013 contest was run."""
+def official(data: FaceData, *, identical_together: bool = False) -> np.ndarray:
+    """Roles (N,): fit on Training, select on PublicTest, score PrivateTest, as the 2013 contest was run.
+
+    identical_together: rows with the pixels of a scored (or, to be fitted, of a selected) one become `unused`.
+    """
     if missing := [usage for usage in USAGES if not (data.usage == usage).any()]:
         raise UserError(
             f"The official protocol needs all three usages, and {data.origin} has no {' and no '.join(missing)}; "
             "use fer2013.csv or icml_face_data.csv, which hold them all."
         )
     role = dict(zip(USAGES, ("fit", "select", "score")))
-    return np.array([role[usage] for usage in data.usage], _ROLE_DTYPE)
+    roles = np.array([role[usage] for usage in data.usage], _ROLE_DTYPE)
+    return _without_twins(data, roles) if identical_together else roles
+
+
+def _without_twins(data: FaceData, role: np.ndarray) -> np.ndarray:
+    """Roles in which no fitted row has the pixels of a selected or scored one, and no selected row of a scored one."""
+    role = role.copy()
+    for kept, dropped in (("score", ("fit", "select")), ("select", ("fit",))):
+        role[np.isin(role, dropped) & np.isin(data.identical, data.identical[role == kept])] = "unused"
+    return role
 
 
 def hold_out(
@@ -39,12 +51,13 @@ def hold_out(
 ) -> np.ndarray:
     """Roles (N,): of the rows in `usages`, a stratified `fraction` gets the role `held_out`, the rest is fitted.
 
-    Rows outside `usages` get the role `others`. identical_together: rows with the same pixels stay on one side.
+    fraction: one k-th. Rows outside `usages` get the role `others`. identical_together: rows with the same pixels stay
+    on one side, and such as also occur among the others are not fitted but `unused`.
     """
     return k_fold(
         data,
         usages,
-        k=round(1 / fraction),
+        k=_parts(fraction),
         fold=0,
         seed=seed,
         identical_together=identical_together,
@@ -71,17 +84,24 @@ def k_fold(
     rows = np.flatnonzero(np.isin(data.usage, usages))
     role[rows] = "fit"
     role[rows[_fold_of(data, rows, k, seed, identical_together) == fold]] = held_out
-    return role
+    return _without_twins(data, role) if identical_together else role
 
 
 def select_from_fit(
     data: FaceData, role: np.ndarray, *, fraction: float, seed: int, identical_together: bool = False
 ) -> np.ndarray:
-    """Roles (N,) in which a stratified `fraction` of the `fit` rows has become `select`."""
+    """Roles (N,) in which a stratified `fraction` (one k-th) of the `fit` rows has become `select`."""
     rows = np.flatnonzero(role == "fit")
     role = role.copy()
-    role[rows[_fold_of(data, rows, round(1 / fraction), seed, identical_together) == 0]] = "select"
+    role[rows[_fold_of(data, rows, _parts(fraction), seed, identical_together) == 0]] = "select"
     return role
+
+
+def _parts(fraction: float) -> int:
+    parts = round(1 / fraction)
+    if abs(1 / parts - fraction) > 1e-9:
+        raise UserError(f"A stratified part is one k-th of the rows (1/2, 1/3, …), and {fraction} is none.")
+    return parts
 
 
 def _fold_of(data: FaceData, rows: np.ndarray, k: int, seed: int, identical_together: bool) -> np.ndarray:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pandas as pd
 
@@ -84,15 +85,22 @@ def collect(runs: Path) -> list[Group]:
         for item in found:
             if item[1].status == "ok":
                 by_seed.setdefault(item[1].seed, []).append(item)
+        setups = {str(item[1].setup): item[0] for items in by_seed.values() for item in items}
+        if len(setups) > 1:
+            paths = " and ".join(map(str, setups.values()))
+            raise UserError(f"{paths} call themselves the same run but have different setups; remove the outdated one.")
         finished = []
         for seed in sorted(by_seed):
             same = by_seed[seed]
             folds = [record.fold for _, record, _, _ in same]
             if len(set(folds)) < len(folds) or (None in folds and len(folds) > 1):
                 paths = " and ".join(str(path) for path, *_ in same)
-                raise UserError(f"{paths} are records of the same run with different setups; remove the outdated one.")
-            predictions = same[0][3] if folds == [None] else pool_folds([item[3] for item in same])
-            finished.append((same[0][1], same[0][2], predictions))
+                raise UserError(f"{paths} are records of the same run; remove one.")
+            _, record, history, predictions = same[0]
+            if folds != [None]:
+                predictions = pool_folds([item[3] for item in same])
+                record = msgspec.structs.replace(record, epochs_run=int(predictions.epochs[-1]))
+            finished.append((record, history, predictions))
         failed = sum(item[1].status != "ok" for item in found)
         groups.append(Group(finished[0][0] if finished else found[0][1], finished, failed))
     return groups
@@ -250,21 +258,21 @@ def compare(claim: claims.Claim, paper: str, groups: list[Group], scores: Scores
     for group in groups:
         if not group.runs or group.record.changes:
             continue
-        last = group.record.epochs_run
-        epoch = min(int(claim.epoch or last), last)
+        epochs = [min(int(claim.epoch or 10**9), record.epochs_run) for record, _, _ in group.runs]
+        kept = all(epoch in predictions.epochs for epoch, (_, _, predictions) in zip(epochs, group.runs))
         for metric, average in _readings(claim):
-            sets = list(image_sets(group.runs[0][2])) if epoch in group.runs[0][2].epochs else []
+            sets = list(image_sets(group.runs[0][2])) if kept else []
             measurements = [
                 (
                     name,
-                    scores.measure(group, metric, name, [epoch] * len(group.runs)),
-                    claim.usage is not None and name.startswith(claim.usage) and _whole(group, name),
+                    scores.measure(group, metric, name, epochs),
+                    same_images(claim, group, name),
                 )
                 for name in sets
             ]
             only_training = reachable_only_on_training(claim, measurements)
             if claim.running != "no" and metric in ("accuracy", "log_loss"):
-                measurements.append((RUNNING, _running(group, metric, epoch), False))
+                measurements.append((RUNNING, _running(group, metric, epochs), False))
             found = []
             for name, measured, same in measurements:
                 judged = verdict(measured, claim, same)
@@ -278,7 +286,7 @@ def compare(claim: claims.Claim, paper: str, groups: list[Group], scores: Scores
                     | {k: group.key[k] for k in ("protocol", "init", "preset", "source")}
                     | {
                         "average": average,
-                        "epoch": epoch,
+                        "epoch": "/".join(map(str, dict.fromkeys(epochs))),
                         "usage": name,
                         "reproduced_mean": measured.mean,
                         "reproduced_sd": measured.sd,
@@ -289,15 +297,18 @@ def compare(claim: claims.Claim, paper: str, groups: list[Group], scores: Scores
                         "verdict": judged,
                     }
                 )
-    epoch = int(claim.epoch) if claim.epoch else None
-    return rows or [base | {"average": claim.average, "epoch": epoch, "n_runs": 0, "verdict": "not run"}]
+    return rows or [base | {"average": claim.average, "epoch": claim.epoch, "n_runs": 0, "verdict": "not run"}]
 
 
-def _whole(group: Group, image_set: str) -> bool:
-    """Whether an image set is a whole usage, not one role of it."""
+def same_images(claim: claims.Claim, group: Group, image_set: str) -> bool:
+    """Whether a claim whose part of FER2013 is beyond doubt and an image set of a group are about the same images."""
     predictions = group.runs[0][2]
-    usage = image_set.partition(" ")[0]
-    return image_sets(predictions)[image_set].sum() == (predictions.usage == usage).sum()
+    if claim.usage is None or not image_set.startswith(claim.usage):
+        return False
+    n_images = int(image_sets(predictions)[image_set].sum())
+    whole = n_images == (predictions.usage == claim.usage).sum()
+    real = group.record.data["source"] == "fer2013" and group.record.preset != "smoke"
+    return bool(real and whole and (claim.n_images is None or n_images == int(claim.n_images)))
 
 
 def reachable_only_on_training(claim: claims.Claim, found: list[tuple[str, Measured, bool]]) -> bool:
@@ -316,9 +327,9 @@ def reachable_only_on_training(claim: claims.Claim, found: list[tuple[str, Measu
     return bool(apart) and all(apart) and not all(above.values())
 
 
-def _running(group: Group, metric: str, epoch: int) -> Measured:
+def _running(group: Group, metric: str, epochs: list[int]) -> Measured:
     column = {"accuracy": "running_accuracy", "log_loss": "running_loss"}[metric]
-    values = np.array([next(row[column] for row in history if row["epoch"] == epoch) for _, history, _ in group.runs])
+    values = np.array([history[epoch - 1][column] for epoch, (_, history, _) in zip(epochs, group.runs)])
     n_images = int((group.runs[0][2].role == "fit").sum())
     mean, n = values.mean(), len(values)
     sd = values.std(ddof=1) if n > 1 else np.nan
@@ -396,7 +407,7 @@ def sensitivity(groups: list[Group], scores: Scores) -> pd.DataFrame:
         for image_set in image_sets(group.runs[0][2]):
             if image_set.endswith("(select)"):
                 m = scores.measure(group, "accuracy", image_set, epochs)
-                running = _running(group, "accuracy", epochs[0])
+                running = _running(group, "accuracy", epochs)
                 rows.append(
                     group.key
                     | {
@@ -428,7 +439,7 @@ def build(runs: Path, papers: list[str], log=lambda text: None) -> dict[str, pd.
     return {
         "summary": summary(groups, scores),
         "comparison": pd.DataFrame(compared, columns=COMPARISON_COLUMNS).astype(
-            {"epoch": "Int64", "n_runs": "Int64", "n_images": "Int64"}
+            {"n_runs": "Int64", "n_images": "Int64"}
         ),
         "per_class": per_class(groups, scores),
         "sensitivity": sensitivity(groups, scores),

@@ -50,8 +50,11 @@ def load_or_make(key: str, make: Callable[[], dict]) -> dict:
 def key_of(path: Path) -> str:
     """Changes with the path, size and modification time of the file, or of any file in the folder."""
     path = path.resolve()
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    return "\n".join(f"{file}\0{file.stat().st_size}\0{file.stat().st_mtime_ns}" for file in files)
+    files = [path]
+    if path.is_dir():
+        files = sorted(os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names)
+    states = ((file, os.stat(file)) for file in files)
+    return "\n".join(f"{file}\0{state.st_size}\0{state.st_mtime_ns}" for file, state in states)
 
 
 def _load(folder: Path, entry: Path) -> dict | None:
@@ -59,7 +62,7 @@ def _load(folder: Path, entry: Path) -> dict | None:
     try:
         known = json.loads(entry.read_text())["fingerprint"]
         arrays = {name: np.load(folder / known / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
-    except (OSError, ValueError, KeyError):
+    except (OSError, EOFError, ValueError, KeyError):
         return None
     # Reading 83 MB and hashing it takes 0.1 s, and a rotten cache would spoil every run silently.
     if fingerprint(*(arrays[name] for name in ARRAYS)) != known:

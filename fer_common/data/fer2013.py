@@ -4,7 +4,7 @@ Forms: `fer2013.csv` (emotion,pixels,Usage), `icml_face_data.csv` (other column 
 Kaggle's `train.csv` (no usage: all Training) and `test.csv` (no labels: refused), the image folder
 `train/<class>/Training_123.jpg`; each bare or inside a .tar.gz, .tar or .zip. What comes out is a `FaceData`.
 A wrong file ends in a UserError that names file and row; nothing is repaired silently.
-Reading from the cache of earlier reads is in `cache`, what the pixels look like in `passport`.
+Keeping what was read for the next time is in `cache`.
 """
 
 import io
@@ -227,7 +227,10 @@ def _append(layout: _Layout, rows: list, start: int, images: list, labels: list,
     except (ValueError, KeyError):
         for number, row in enumerate(rows, start):
             _explain(layout, row, number)
-        raise
+        last = start + len(rows) - 1
+        raise UserError(
+            f"{layout.name}, rows {start:,} to {last:,}: not as FER2013 writes them; download it again."
+        ) from None
     images.append(pixels.reshape(-1, IMAGE_SIZE, IMAGE_SIZE))
 
 
@@ -243,9 +246,9 @@ def _explain(layout: _Layout, row: list[bytes], number: int) -> None:
     if layout.usage is not None and row[layout.usage].strip(b'" ') not in _USAGE_OF:
         usage = _shown(row[layout.usage])
         raise UserError(f"{where}: usage {usage}, expected Training, PublicTest or PrivateTest; {again}.")
-    values = row[layout.pixels].strip(b'" ').split()
+    values = [value for value in row[layout.pixels].strip(b'" ').split(b" ") if value]
     for position, value in enumerate(values, 1):
-        if not (value.isdigit() and int(value) <= 255):
+        if not (value.isdigit() and len(value) <= 3 and int(value) <= 255):
             raise UserError(f"{where}: pixel {position:,} is {_shown(value)}, expected 0 to 255; {again}.")
     if len(values) != PIXELS:
         raise UserError(f"{where}: {len(values):,} pixels, expected {PIXELS:,} (48 × 48); {again}.")

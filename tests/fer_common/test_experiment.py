@@ -106,19 +106,45 @@ def test_a_stopped_run_ends_as_an_uninterrupted_one(stops, whole, tmp_path):
     np.testing.assert_array_equal(predictions.probabilities, whole[2].probabilities)
 
 
-def test_stopped_early_and_killed_before_scoring(whole, tmp_path):
-    """The best weights, which Keras puts back when `fit` ends, are there although `fit` is not called again."""
-    unscored = paper()
-    train = unscored.train
+@pytest.mark.parametrize("epochs", [40, 4])
+def test_killed_after_fit_and_before_scoring(epochs, tmp_path):
+    """The best weights, which Keras puts back when `fit` ends, stopped early or not, are there although `fit` is not
+    called again."""
+    shortened = dataclasses.replace(paper(), systems={"net": Setup(epochs=epochs)})
+    whole = records.read(run(shortened, tmp_path / "whole"))[2]
+    train = shortened.train
 
     def train_and_die(run):
         run.score = lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
         train(run)
 
     with pytest.raises(KeyboardInterrupt):
-        run(dataclasses.replace(unscored, train=train_and_die), tmp_path)
-    _, _, predictions = records.read(run(paper(), tmp_path))
-    np.testing.assert_array_equal(predictions.probabilities, whole[2].probabilities)
+        run(dataclasses.replace(shortened, train=train_and_die), tmp_path / "killed")
+    _, _, predictions = records.read(run(shortened, tmp_path / "killed"))
+    np.testing.assert_array_equal(predictions.probabilities, whole.probabilities)
+
+
+def test_again_does_not_resume_what_a_kill_left_behind(tmp_path, capsys, monkeypatch):
+    """Killed between the record and the sweeping up, the checkpoint of a finished run is still there."""
+    monkeypatch.setattr(experiment.shutil, "rmtree", lambda *_, **__: None)
+    run(paper(), tmp_path)
+    monkeypatch.undo()
+    assert list(tmp_path.glob("*/*/.*/checkpoint.npz"))
+    run(paper(), tmp_path, again=True)
+    assert "resumed" not in capsys.readouterr().out
+    assert not list(tmp_path.glob("*/*/.*"))
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(paper(stop_before=2), tmp_path)
+    checkpoint = next(tmp_path.glob("*/*/.*/checkpoint.npz"))
+    with np.load(checkpoint) as file:
+        arrays = dict(file)
+    del arrays["model-1"]
+    np.savez(checkpoint, **arrays)
+    with pytest.raises(UserError, match="does not fit this network"):
+        run(paper(), tmp_path)
 
 
 def test_labels_to_be_scored_are_withheld(tmp_path):

@@ -55,6 +55,22 @@ def test_identical_images_stay_on_one_side(data, make):
     np.testing.assert_allclose(shares(data, together == "fit"), shares(data, together == "score"), atol=0.03)
 
 
+def test_twins_of_rows_kept_aside_are_not_fitted(data):
+    for role in (
+        splits.official(data, identical_together=True),
+        splits.hold_out(data, ("Training",), seed=0, held_out="select", identical_together=True),
+    ):
+        for kept in ("select", "score"):
+            assert len(np.intersect1d(data.identical[role == "fit"], data.identical[role == kept])) == 0
+        assert 0 < (role == "unused").sum() < 300
+    assert "unused" not in splits.official(data)
+
+
+def test_a_part_is_one_kth(data):
+    with pytest.raises(UserError, match="one k-th of the rows .*, and 0.3 is none"):
+        splits.hold_out(data, fraction=0.3, seed=0)
+
+
 def test_selection_comes_out_of_the_fitted_rows_alone(data):
     before = splits.k_fold(data, fold=0, seed=0)
     role = splits.select_from_fit(data, before, fraction=0.1, seed=0)

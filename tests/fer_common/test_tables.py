@@ -92,7 +92,8 @@ def test_a_test_claim_stands_against_every_usage(runs):
     assert verdicts["PrivateTest (score)"].startswith("reachable only on Training")
     assert verdicts["Training (fit)"].startswith("not decided")
     fig2 = comparison[(comparison["claim_id"] == "fig2.accuracy") & (comparison["preset"] == "full")]
-    assert fig2["verdict"].str.startswith("not decided").tolist() == [True, True, False]
+    # The report's 28,709 images are not these 600, so both sets of images blur the comparison.
+    assert fig2["verdict"].str.startswith("not decided").tolist() == [True, True, True]
 
 
 def test_reachable_only_on_training(tmp_path):
@@ -104,17 +105,55 @@ def test_reachable_only_on_training(tmp_path):
 
 
 def test_cells_are_filtered_by_role(tmp_path):
-    """A usage that was partly fitted never passes for tested: its name says so, and its parts stand beside it."""
+    """A usage that was partly fitted never passes for tested: its name says so, and its parts stand beside it, each
+    with the accuracy of its own rows."""
     role = np.array(["score"] * 1000, "<U6")
     role[:480] = "fit"
     role[480:600] = "select"
-    found = predictions(0, (0.9, 0.5, 0.5), role=role)
-    sets = tables.image_sets(found)
-    assert list(sets) == [
-        "PrivateTest (score)", "PublicTest (score)", "Training (fit + select)", "Training (fit)", "Training (select)"
-    ]  # fmt: skip
-    assert [int(mask.sum()) for mask in sets.values()] == [200, 200, 600, 480, 120]
-    assert [tables.held_out(name) for name in sets] == [True, True, False, False, True]
+    found = predictions(1, (0.9, 0.5, 0.5), role=role)
+    right = found.at(13).argmax(1) == found.label
+    put(tmp_path, record(), found)
+    row = tables.build(tmp_path, ["cnn_13_epochs"])["summary"].iloc[0]
+    cells = {name.removesuffix(" accuracy"): row[name] for name in row.index if name.endswith(" accuracy")}
+    assert cells == pytest.approx(
+        {
+            "PrivateTest (score)": 0.5,
+            "PublicTest (score)": 0.5,
+            "Training (fit + select)": 0.9,
+            "Training (fit)": right[:480].mean(),
+            "Training (select)": right[480:600].mean(),
+        }
+    )
+    assert cells["Training (fit)"] != cells["Training (select)"]
+    assert [tables.held_out(name) for name in cells] == [True, True, False, False, True]
+
+
+def test_only_the_real_whole_part_is_the_papers_images(tmp_path):
+    supports = claims.load("cnn_13_epochs").all_claims()
+    accuracy = next(claim for claim in supports if claim.id == "fig2.accuracy")
+    n = (28709, 100, 100)
+    for source, preset, expected in (
+        ("fer2013", "full", True),
+        ("synthetic", "full", False),
+        ("fer2013", "smoke", False),
+    ):
+        data = record().data | {"source": source}
+        group = tables.Group(
+            record(preset=preset, data=data), [(record(), HISTORY, predictions(0, (0.8,) * 3, n=n))], 0
+        )
+        assert tables.same_images(accuracy, group, "Training (fit)") is expected
+        assert not tables.same_images(accuracy, group, "PrivateTest (score)")
+
+
+def test_seeds_that_stopped_at_different_epochs(tmp_path):
+    """As early stopping leaves them: each seed counts with its own last epoch."""
+    for seed, last in enumerate((13, 9, 13)):
+        found = predictions(seed, (0.8, 0.6 + 0.01 * seed, 0.6), epochs=(8, last))
+        put(tmp_path, record(seed=seed, epochs_run=last), found)
+    built = tables.build(tmp_path, ["cnn_13_epochs"])
+    rows = built["comparison"].set_index(["claim_id", "usage"])
+    assert rows.loc[("test_accuracy_results", "PublicTest (select)"), "epoch"] == "13/9"
+    assert rows.loc[("accuracy_epoch_8", "PublicTest (select)"), "epoch"] == "8"
 
 
 def measured(mean, sd=0.004, n_runs=3, n_images=3589):
@@ -194,9 +233,17 @@ def test_damaged_records_are_named(runs):
 
 
 def test_two_records_of_one_run_are_refused(runs):
-    put(runs, record(setup={"epochs": 12}), predictions(0, (0.8, 0.6, 0.6)))
-    with pytest.raises(UserError, match="are records of the same run with different setups"):
+    """Also under another seed: a default of the script that was changed in between must not be averaged away."""
+    put(runs, record(setup={"epochs": 12}, seed=7), predictions(0, (0.8, 0.6, 0.6)))
+    with pytest.raises(UserError, match="call themselves the same run but have different setups"):
         tables.build(runs, ["cnn_13_epochs"])
+
+
+def test_a_record_left_by_a_kill_does_not_block_the_next(tmp_path):
+    final = put(tmp_path, record(), predictions(0, (0.8, 0.6, 0.6)))
+    shutil.copytree(final, final.with_name(f".{final.name}.old.partial"))
+    put(tmp_path, record(), predictions(1, (0.8, 0.6, 0.6)))
+    assert [path.name for path in final.parent.iterdir()] == [final.name]
 
 
 def test_failed_and_reduced_runs_are_shown_as_such(runs, tmp_path):

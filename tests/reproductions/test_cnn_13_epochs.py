@@ -215,14 +215,19 @@ def test_a_second_process_on_the_same_run_says_so_and_stops(tmp_path):
 
 
 def test_a_full_disk_ends_in_a_sentence_and_loses_nothing(tmp_path):
-    """A limit on file size stands for a full disk: the checkpoint cannot be written."""
+    """A limit on file size stands for a full disk: after the first epoch no checkpoint can be written."""
+    first = start(*SHORT, "--runs", tmp_path)
+    while not list(tmp_path.glob("*/*/.*/checkpoint.npz")):
+        time.sleep(0.05)
+    first.kill()
+    first.communicate()
     limited = f"ulimit -f 2000; exec {sys.executable} -m fer_common.cli {' '.join(SHORT)} --runs {tmp_path}"
     done = subprocess.run(["bash", "-c", limited], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "File too large" in done.stderr and "type the same command again" in done.stderr
     (folder,) = folders(tmp_path)
     assert records.status(folder) == "failed"
-    command(*SHORT, "--runs", tmp_path)
+    assert "resumed after epoch" in command(*SHORT, "--runs", tmp_path).stdout
     assert records.status(folder) == "ok" and len(folders(tmp_path)) == 1
 
 
