@@ -92,7 +92,9 @@ def systems(summary: pd.DataFrame, paper: str) -> str:
         name = "PrivateTest (score)"
         shown = {m: tables.shown(row, f"{name} {m}", m) for m in tables.HEADLINES}
         first = {"system": row["system"], "protocol": row["protocol"], "epoch": row["epoch"], "seeds": row["runs"]}
-        rows.append(first | shown | {"parameters": f"{row['parameters']:,.0f}", "s/epoch": row["seconds_per_epoch"]})
+        rows.append(
+            first | shown | {"parameters": f"{row['parameters']:,.0f}", "s/epoch": f"{row['seconds_per_epoch']:.1f}"}
+        )
     return _markdown(rows)
 
 

@@ -453,6 +453,7 @@ def write(tables: dict[str, pd.DataFrame], folder: Path) -> None:
     """Each table as csv (fractions, four decimals), md and tex (per cent, one decimal) in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
+        table = table.round(4)  # once, so that the readable forms round what the csv says
         table.to_csv(folder / f"{name}.csv", index=False, float_format="%.4f", lineterminator="\n")
         sections = _READABLE[name](table) if len(table) else {"": table}
         text, tex = [f"# {name}\n"], []
@@ -519,7 +520,7 @@ def readable_summary(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
                     rows.append(
                         {k: row[k] for k in [*_GROUP, "epoch", "runs"]}
                         | {metric: shown(row, f"{image_set} {metric}", metric) for metric in HEADLINES}
-                        | {"parameters": f"{int(row['parameters']):,}", "s/epoch": row["seconds_per_epoch"]}
+                        | {"parameters": f"{int(row['parameters']):,}", "s/epoch": f"{row['seconds_per_epoch']:.1f}"}
                     )
             if rows:
                 sections[f"{paper}: {image_set}"] = pd.DataFrame(rows)
