@@ -120,6 +120,7 @@ def run(paper: Paper, system: str, protocol: str, setup: Any, options: Options) 
     if options.preset == "smoke":
         setup = dataclasses.replace(setup, **{k: v for k, v in paper.smoke.items() if k not in changed})
         data = data.take(splits.subset(data, SMOKE_IMAGES))
+    changed.pop("init", None)  # every row says it in a column of its own
     role = paper.protocols[protocol](data, options.seed)
     record = records.Record(
         paper=paper.id,
