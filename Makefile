@@ -46,6 +46,6 @@ smoke: $(READY)
 	$(BIN)/ferrepro tables --runs $(OUT)/smoke/$$data/runs --tables $(OUT)/smoke/$$data/tables
 
 bench: $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[benchmark]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[benchmark]'
 	$(BIN)/python benchmarks/loading.py
 	$(BIN)/python benchmarks/training.py

@@ -28,16 +28,19 @@ from fer_common.data import EMOTIONS, WITHHELD, FaceData
 
 RUNS = Path("results/runs")
 SMOKE_IMAGES = 2000
+ALL = "all"
 
 
 @dataclass(frozen=True)
 class Paper:
     """What a script hands over.
 
-    systems: name → setup (a frozen dataclass made with `provenance`); the first is the paper's headline network.
+    systems: name → setup (a frozen dataclass made with `provenance`); the first is the paper's headline system.
     protocols: name → function(data, seed) that returns every row's role; the first is the default.
-    smoke: the fields of the setup that the smoke preset replaces.
+    smoke: the fields of the setup that the smoke preset replaces, where the setup has them.
     train: builds, fits and scores through the `Run` it is given.
+    prepare: protocol → function(data, seed) that repeats or alters images before they are split; a scored row whose
+    image, altered or not, is also fitted then has the role `seen`.
     """
 
     id: str
@@ -46,6 +49,7 @@ class Paper:
     protocols: dict[str, Callable[[FaceData, int], np.ndarray]]
     smoke: dict[str, Any]
     train: Callable[["Run"], None]
+    prepare: dict[str, Callable[[FaceData, int], FaceData]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,28 +79,50 @@ class Options:
 
 def command(paper: Paper, arguments: Sequence[str] | None = None) -> None:
     """The script's command line: read the options, run, and exit with status 1 and one sentence on a UserError."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        run(paper, *parse(paper, arguments))
+        if _system(paper, arguments) == ALL:
+            run_all(paper, arguments)
+        else:
+            run(paper, *parse(paper, arguments))
     except UserError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("\ninterrupted; the same command goes on from the last finished epoch.")
 
 
-def parse(paper: Paper, arguments: Sequence[str] | None = None) -> tuple[str, str, Any, Options]:
+def run_all(paper: Paper, arguments: Sequence[str]) -> None:
+    """Every system of the paper in turn with the same options; a UserError of one does not keep the next from running,
+    and ends in one that names them all."""
+    failed = []
+    for system in paper.systems:
+        try:
+            run(paper, *parse(paper, [*arguments, "--system", system]))
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            failed.append(system)
+    if failed:
+        raise UserError(f"{paper.id}: {len(failed)} of {len(paper.systems)} systems failed: {', '.join(failed)}.")
+
+
+def _system(paper: Paper, arguments: Sequence[str]) -> str:
+    look = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    look.add_argument("--system", default=next(iter(paper.systems)))
+    return look.parse_known_args(arguments)[0].system
+
+
+def parse(paper: Paper, arguments: Sequence[str]) -> tuple[str, str, Any, Options]:
     """(system, protocol, setup, options) from the command line; the setup's defaults are those of the system."""
     import tyro
 
     # The system decides the defaults of all other options, so it is looked at first.
-    first_look = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first_look.add_argument("--system", default=next(iter(paper.systems)))
-    setup = paper.systems.get(first_look.parse_known_args(arguments)[0].system, next(iter(paper.systems.values())))
+    setup = paper.systems.get(_system(paper, arguments), next(iter(paper.systems.values())))
     setup_class = provenance.with_help(type(setup))
 
     @dataclass(frozen=True)
     class Command:
-        system: Literal[tuple(paper.systems)] = next(iter(paper.systems))
-        """Which of the paper's systems; it sets the defaults of the setup below."""
+        system: Literal[(*paper.systems, ALL)] = next(iter(paper.systems))
+        """Which of the paper's systems, `all` for one after the other; it sets the defaults of the setup below."""
         protocol: Literal[tuple(paper.protocols)] = next(iter(paper.protocols))
         """Who trains, who selects and who is scored."""
         run: tyro.conf.OmitArgPrefixes[Options] = field(default_factory=Options)
@@ -118,10 +144,15 @@ def run(paper: Paper, system: str, protocol: str, setup: Any, options: Options) 
     reference = paper.systems[system]
     changed = provenance.changes(setup, reference)
     if options.preset == "smoke":
-        setup = dataclasses.replace(setup, **{k: v for k, v in paper.smoke.items() if k not in changed})
+        shrunken = {k: v for k, v in paper.smoke.items() if k not in changed and hasattr(setup, k)}
+        setup = dataclasses.replace(setup, **shrunken)
         data = data.take(splits.subset(data, SMOKE_IMAGES))
     changed.pop("init", None)  # every row says it in a column of its own
-    role = paper.protocols[protocol](data, options.seed)
+    if protocol in paper.prepare:
+        data = paper.prepare[protocol](data, options.seed)
+    role = splits.seen_where(
+        paper.protocols[protocol](data, options.seed), lambda role: np.isin(data.row_id, data.row_id[role == "fit"])
+    )
     record = records.Record(
         paper=paper.id,
         system=system,
@@ -154,7 +185,7 @@ def run(paper: Paper, system: str, protocol: str, setup: Any, options: Options) 
             if rows.any():
                 usages = ", ".join(f"{u} {n:,}" for u, n in zip(*np.unique(data.usage[rows], return_counts=True)))
                 print(f"  {name:6} {rows.sum():7,}  ({usages})")
-        this = Run(record, setup, data, role, partial, options)
+        this = Run(record, setup, data, role, partial, options, paper)
         try:
             this._start()
             paper.train(this)
@@ -203,11 +234,14 @@ class Run:
 
     setup: the script's dataclass; data: FaceData in which the labels of the rows to be scored are WITHHELD, so that
     no script can fit or select on them; role: str (N,); seed; first_epoch: how many epochs are done (set by
-    `resume`); verbose: for `fit`.
+    `resume`); verbose: for `fit`; history: one dict an epoch, kept by `callbacks` or filled by a script that has no
+    use for Keras's fit.
     """
 
-    def __init__(self, record: records.Record, setup: Any, data: FaceData, role: np.ndarray, partial: Path, options):
-        self.record, self.setup, self.role = record, setup, role
+    def __init__(
+        self, record: records.Record, setup: Any, data: FaceData, role: np.ndarray, partial: Path, options, paper
+    ):
+        self.record, self.setup, self.role, self.paper = record, setup, role, paper
         self.data = dataclasses.replace(data, labels=np.where(role == "score", WITHHELD, data.labels).astype(np.uint8))
         self._labels = data.labels
         self.seed, self.partial, self.options = record.seed, partial, options
@@ -227,6 +261,7 @@ class Run:
         self.record.deterministic = pipeline.start(self.options.deterministic or None)
         import keras
 
+        keras.utils.clear_session()
         keras.config.set_dtype_policy(getattr(self.setup, "precision", "float32"))
         keras.utils.set_random_seed(self.seed)
 
@@ -243,6 +278,26 @@ class Run:
     def rows(self, role: str) -> np.ndarray:
         """Sorted indices of the rows with this role."""
         return np.flatnonzero(self.role == role)
+
+    def saw(self, rows: np.ndarray) -> None:
+        """Say that a part of the system (an extractor, say) was fitted on `rows` (bool (N,)): where they are to be
+        scored, their role becomes `seen`."""
+        from fer_common import splits
+
+        self.role = splits.seen_where(self.role, lambda role: rows)
+
+    def note(self, text: str) -> None:
+        """Put `text` into the record and into every table row that the run gives."""
+        print(f"note: {text}")
+        self.record.notes = [*self.record.notes, text]
+
+    def other(self, system: str, protocol: str | None = None) -> Path:
+        """The folder of the record of another system of the paper, with the same seed, data and preset; under the same
+        protocol unless one is named. Run first if it is not there, with its own defaults."""
+        mine = self.record.system, self.record.protocol
+        print(f"needs {system} under {protocol or mine[1]}:")
+        options = dataclasses.replace(self.options, again=False)
+        return run(self.paper, system, protocol or mine[1], self.paper.systems[system], options)
 
     def resume(self, model) -> None:
         """Bring a compiled model back to the end of the last finished epoch, if there is one.
@@ -293,18 +348,25 @@ class Run:
             else:
                 with np.load(path) as file:
                     _assign(model.variables, file, "model")
-            predicted = model.predict(batches(), verbose=0)
+            probabilities[epoch] = model.predict(batches(), verbose=0)
+        self.keep(probabilities)
+
+    def keep(self, probabilities: dict[int, np.ndarray]) -> None:
+        """Put the predictions (epoch → (N, 7)) of all rows into the record; the last epoch is the result.
+
+        Raises ValueError where they are no finite probabilities.
+        """
+        for epoch, predicted in probabilities.items():
             if predicted.shape != (len(self.data), len(EMOTIONS)) or not np.isfinite(predicted).all():
                 raise ValueError(f"the network diverged: its predictions at epoch {epoch} are not finite probabilities")
-            probabilities[epoch] = predicted.astype(np.float16)
-        self.record.epochs_run = last
+        self.record.epochs_run = max(probabilities)
         self.predictions = records.Predictions(
             row_id=self.data.row_id,
             usage=self.data.usage,
             role=self.role,
             label=np.asarray(self._labels),
             epochs=np.array(sorted(probabilities), np.int16),
-            probabilities=np.stack([probabilities[epoch] for epoch in sorted(probabilities)]),
+            probabilities=np.stack([probabilities[epoch].astype(np.float16) for epoch in sorted(probabilities)]),
         )
 
 

@@ -143,14 +143,16 @@ def _learning_curves(path: Path, title: str, history: list[dict]) -> None:
     figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     epochs = [row["epoch"] for row in history]
     for axes, metric in zip(panels, ("loss", "accuracy")):
-        axes.plot(
-            epochs, [row[f"running_{metric}"] for row in history], "o-", ms=3, label="fit rows, running (dropout on)"
-        )
-        if f"select_{metric}" in history[0]:
-            axes.plot(epochs, [row[f"select_{metric}"] for row in history], "s-", ms=3, label="select rows")
+        for name, said, style in (
+            ("running", "fit rows, running (dropout on)", "o-"),
+            ("fit", "fit rows", "o-"),
+            ("select", "select rows", "s-"),
+        ):
+            if f"{name}_{metric}" in history[0]:
+                axes.plot(epochs, [row[f"{name}_{metric}"] for row in history], style, ms=3, label=said)
         axes.set(xlabel="epoch", ylabel=metric)
         axes.grid(alpha=0.3)
-    panels[0].legend(fontsize=8)
+    panels[1].legend(fontsize=8)
     figure.suptitle(title, fontsize=9)
     figure.savefig(path, dpi=90)
     plt.close(figure)

@@ -19,12 +19,15 @@ from fer_common.data import WITHHELD
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """From uint8 (48, 48) to what a network takes: float32 (size, size, channels) = pixel · scale + offset."""
+    """From uint8 (48, 48) to what a network takes: float32 (size, size, channels) = pixel · scale + offset.
+
+    offset: one number, or one for each channel.
+    """
 
     size: int = 48
     channels: int = 1
     scale: float = 1 / 255
-    offset: float = 0.0
+    offset: float | tuple[float, ...] = 0.0
 
 
 def epoch_orders(rows: np.ndarray, *, seed: int, first_epoch: int, epochs: int) -> np.ndarray:
@@ -94,9 +97,9 @@ def _tensorflow_batches(images, labels, orders, batch_size, preprocessing):
         batch = tf.cast(tf.gather(images, rows)[..., None], tf.float32)
         if preprocessing.size != batch.shape[1]:
             batch = tf.image.resize(batch, (preprocessing.size, preprocessing.size))
-        batch = batch * preprocessing.scale + preprocessing.offset
         if preprocessing.channels > 1:
             batch = tf.repeat(batch, preprocessing.channels, axis=-1)
+        batch = batch * preprocessing.scale + preprocessing.offset
         return batch if labels is None else (batch, tf.gather(labels, rows))
 
     # Autotuning would idle for seconds whenever an iterator is destroyed, and falsify every timing around fit.
@@ -133,8 +136,8 @@ def _keras_batches(images, labels, orders, batch_size, preprocessing):
                 batch = keras.ops.convert_to_numpy(
                     keras.ops.image.resize(batch, size, interpolation="bilinear", data_format="channels_last")
                 )
-            batch = batch * np.float32(preprocessing.scale) + np.float32(preprocessing.offset)
             batch = np.repeat(batch, preprocessing.channels, axis=-1)
+            batch = batch * np.float32(preprocessing.scale) + np.asarray(preprocessing.offset, np.float32)
             return (batch,) if labels is None else (batch, np.asarray(labels[rows], np.int32))
 
         def on_epoch_end(self):
@@ -154,10 +157,12 @@ def start(deterministic: bool | None) -> bool:
 
     if deterministic is None:
         deterministic = all(name.startswith("cpu") for name in keras.distribution.list_devices())
-    if deterministic and _on_tensorflow():
+    if _on_tensorflow():
         import tensorflow as tf
 
-        tf.config.experimental.enable_op_determinism()
+        tf.get_logger().setLevel("ERROR")  # it warns of every further network in a process, however small
+        if deterministic:
+            tf.config.experimental.enable_op_determinism()
     return deterministic
 
 

@@ -50,6 +50,8 @@ class Record(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     commit: str | None = None
     dirty: bool | None = None
     finished: str = ""  # UTC
+    notes: list[str] = []  # what every table row of this run must say
+    details: dict[str, Any] = {}  # what a script adds: the extractor it used, the rounds it boosted
     metrics: dict[str, dict[str, dict[str, float]]] = {}  # epoch → usage → metric
 
 

@@ -1,18 +1,19 @@
 """Who trains, who selects, who is scored: every split gives each row of the data its role.
 
 Roles are strings in an array beside the rows: `fit` (trained on), `select` (watched while training: early stopping,
-choice of epoch or setting), `score` (never seen before its prediction counts) and `unused`. A split that keeps
-identical images together never puts two rows with the same pixels on both sides.
+choice of epoch or setting), `score` (never seen before its prediction counts), `seen` (scored, although a part of the
+system was fitted on it: an extractor, a scaler, a copy of the image) and `unused`. A split that keeps identical images
+together never puts two rows with the same pixels on both sides.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from fer_common import UserError
 from fer_common.data import EMOTIONS, USAGES, FaceData
 
-ROLES = ("fit", "select", "score", "unused")
+ROLES = ("fit", "select", "score", "seen", "unused")
 _ROLE_DTYPE = "<U6"
 
 
@@ -95,6 +96,11 @@ def select_from_fit(
     role = role.copy()
     role[rows[_fold_of(data, rows, _parts(fraction), seed, identical_together) == 0]] = "select"
     return role
+
+
+def seen_where(role: np.ndarray, fitted_on: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Roles (N,) in which a `score` row that a part of the system was fitted on (bool (N,) of the roles) is `seen`."""
+    return np.where((role == "score") & fitted_on(role), "seen", role).astype(_ROLE_DTYPE)
 
 
 def _parts(fraction: float) -> int:
