@@ -53,6 +53,8 @@ class Claim(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """How many images the number is about, where the paper says so."""
     average: Average = "none"
     epoch: WholeNumber | None = None
+    also: Literal["mean_ovr_accuracy"] | None = None
+    """What else the metric may be: an "accuracy" may be the mean over one-vs-rest problems, 1 − 2·error/classes."""
     running: Literal["yes", "no", "possibly"] = "no"
     """Whether it may be the metric that Keras prints while training, with dropout on."""
     headline: Literal["yes", "no"] = "no"
@@ -163,6 +165,8 @@ class ClaimsFile(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     classes: list[Text] = msgspec.field(default_factory=lambda: list(EMOTIONS))
     systems: dict[str, Text]
     """Each system that the paper prints numbers for, with a line on what it is."""
+    readings: dict[str, list[Text]] = {}
+    """By system: other systems of the script that the paper's words may also mean; they meet its headline claims."""
     claims: list[Claim]
     reports: list[Report] = []
     statements: list[Statement] = []

@@ -153,6 +153,8 @@ def run(paper: Paper, system: str, protocol: str, setup: Any, options: Options) 
     role = splits.seen_where(
         paper.protocols[protocol](data, options.seed), lambda role: np.isin(data.row_id, data.row_id[role == "fit"])
     )
+    if unknown := set(role) - set(splits.ROLES):
+        raise ValueError(f"{paper.id}'s protocol {protocol} gives roles that there are not: {', '.join(unknown)}")
     record = records.Record(
         paper=paper.id,
         system=system,

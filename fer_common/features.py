@@ -21,7 +21,8 @@ BATCH = 128
 def extract(network, images: np.ndarray, preprocessing: pipeline.Preprocessing, outputs: str) -> np.ndarray:
     """float32 (N, D): what `network`, a Keras model, gives for images uint8 (N, 48, 48).
 
-    outputs: names what the network's output is made of, which its weights alone do not say. Streams: besides the result, one batch is in memory. Raises UserError where the disk is full.
+    outputs: names what the network's output is made of, which its weights alone do not say. Streams: besides the
+    result, a few batches are in memory. Raises UserError where the disk is full.
     """
     flat = np.ascontiguousarray(images).reshape(len(images), -1)
     _, first, inverse = np.unique(

@@ -51,11 +51,11 @@ def report(title: str, predictions: Predictions, epoch: int) -> str:
     return "\n".join(parts)
 
 
-def draw_data(data: FaceData, path: Path, *, seed: int = 0) -> None:
-    """Class counts per usage beside a grid of samples, eight a class, into the image file `path`."""
+def draw_data(data: FaceData, path: Path, *, seed: int = 0, samples: int = 8) -> None:
+    """Class counts per usage beside each class's mean face and samples of it, into the image file `path`."""
     plt = _pyplot()
     figure = plt.figure(figsize=(11, 5), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=(1, 1.1))
+    left, right = figure.subfigures(1, 2, width_ratios=(1, 0.1 + samples / 8) if samples else (1, 0.25))
     axes = left.subplots()
     usages = [usage for usage in USAGES if (data.usage == usage).any()]
     for number, usage in enumerate(usages):
@@ -70,14 +70,17 @@ def draw_data(data: FaceData, path: Path, *, seed: int = 0) -> None:
     axes.margins(x=0.12)
     axes.legend(fontsize=8)
     rng = np.random.default_rng(seed)
-    grid = np.full((len(EMOTIONS) * 49 - 1, 8 * 49 - 1), 255, np.uint8)
+    grid = np.full((len(EMOTIONS) * 49 - 1, (samples + 1) * 49 - 1), 255, np.uint8)
     for number in range(len(EMOTIONS)):
         rows = np.flatnonzero(data.labels == number)
-        for place, row in enumerate(rng.permutation(rows)[:8]):
-            grid[number * 49 : number * 49 + 48, place * 49 : place * 49 + 48] = data.images[row]
+        faces = [data.images[rows].mean(0) if len(rows) else np.full((48, 48), 255)]
+        faces += [data.images[row] for row in rng.permutation(rows)[:samples]]
+        for place, face in enumerate(faces):
+            grid[number * 49 : number * 49 + 48, place * 49 : place * 49 + 48] = face
     axes = right.subplots()
     axes.imshow(grid, cmap="gray", vmin=0, vmax=255)
-    axes.set(xticks=[], yticks=np.arange(len(EMOTIONS)) * 49 + 24, yticklabels=EMOTIONS, title=f"samples, seed {seed}")
+    title = f"mean, and samples (seed {seed})" if samples else "mean faces"
+    axes.set(xticks=[], yticks=np.arange(len(EMOTIONS)) * 49 + 24, yticklabels=EMOTIONS, title=title)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     figure.savefig(path, dpi=110)
@@ -95,13 +98,12 @@ def draw_overview(summary: pd.DataFrame, claims: list[Claim], path: Path) -> boo
         return False
     plt = _pyplot()
     figure, axes = plt.subplots(figsize=(8.5, 0.9 + 0.62 * len(rows)), layout="constrained")
-    colours = {"PrivateTest": "tab:green", "PublicTest": "tab:orange", "Training": "tab:blue"}
     for place, (_, row) in enumerate(rows.iterrows()):
         sets = [c.removesuffix(" accuracy") for c in rows.columns if c.endswith(" accuracy") and row[c] == row[c]]
         for number, name in enumerate(sets):
             y = place + (number - (len(sets) - 1) / 2) * 0.15
             mean, low, high = (100 * row[f"{name} accuracy{bound}"] for bound in ("", " low", " high"))
-            axes.errorbar(mean, y, xerr=[[mean - low], [high - mean]], fmt="o", ms=4, color=colours[name.split()[0]])
+            axes.errorbar(mean, y, xerr=[[mean - low], [high - mean]], fmt="o", ms=4, color=_colour(name))
             axes.annotate(name, (high, y), xytext=(4, 0), textcoords="offset points", va="center", fontsize=6.5)
     for number, claim in enumerate(sorted(claims, key=lambda claim: claim.number)):
         value = 100 * claim.number
@@ -110,13 +112,19 @@ def draw_overview(summary: pd.DataFrame, claims: list[Claim], path: Path) -> boo
         text, above = f"claimed\n{claim.value} ({claim.images})", (0, 3)
         style = {"fontsize": 7, "color": "crimson", "ha": side, "va": "bottom"}
         axes.annotate(text, (value, -0.6), xytext=above, textcoords="offset points", **style)
-    labels = [f"{row['system']}\n{row['protocol']}, seeds: {row['runs']}" for _, row in rows.iterrows()]
+    labels = [f"{r['system']} ({r['init']})\n{r['protocol']}, seeds: {r['runs']}" for _, r in rows.iterrows()]
     axes.set(yticks=range(len(rows)), yticklabels=labels, ylim=(len(rows) - 0.4, -0.6), xlim=(20, 104))
     axes.set(xlabel="accuracy in per cent after the last epoch, 95 % interval over seeds and images")
     axes.grid(axis="x", alpha=0.3)
     figure.savefig(path, dpi=100)
     plt.close(figure)
     return True
+
+
+def _colour(image_set: str) -> str:
+    """By what the images were to the run; the role furthest from an honest score decides."""
+    colours = {"fit": "tab:blue", "seen": "tab:red", "select": "tab:orange", "score": "tab:green"}
+    return next((c for role, c in colours.items() if role in image_set.partition("(")[2]), "tab:gray")
 
 
 def _pyplot():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from fer_common import UserError, claims, tables
+from fer_common import UserError, claims, records, tables
 from fer_common.provenance import provenance
 from reproductions import PAPERS
 
@@ -31,11 +31,11 @@ def fill(text: str, blocks: dict[str, str]) -> str:
 def make_blocks(root: Path) -> dict[str, str]:
     """Every generated block by name, from the tables and benchmarks under `root` and the scripts' setups."""
     folder = root / "results" / "tables"
-    comparison, summary, sensitivity = (
+    comparison, summary, sensitivity, protocols = (
         pd.read_csv(folder / f"{name}.csv", dtype={"epoch": str})
         if (folder / f"{name}.csv").stat().st_size > 1
         else pd.DataFrame()
-        for name in ("comparison", "summary", "sensitivity")
+        for name in ("comparison", "summary", "sensitivity", "protocols")
     )
     blocks = {"loading": loading(root), "training": training(root), "verdicts": tables.VERDICTS.rstrip()}
     for paper in PAPERS:
@@ -46,6 +46,11 @@ def make_blocks(root: Path) -> dict[str, str]:
         blocks[f"{paper} claims"] = compared(comparison, paper)
         blocks[f"{paper} statements"] = statements(file)
         blocks[f"{paper} sensitivity"] = changed(sensitivity, file)
+        known_by = list(dict.fromkeys(claim.system for claim in file.all_claims() if claim.headline == "yes"))
+        readings = [reading for system in known_by for reading in file.readings.get(system, [])]
+        blocks[f"{paper} protocols"] = by_protocol(protocols, file, known_by)
+        blocks[f"{paper} readings"] = by_protocol(protocols, file, readings)
+        blocks[f"{paper} convergence"] = convergence(root / "results" / "runs" / paper)
     return blocks
 
 
@@ -91,9 +96,18 @@ def systems(summary: pd.DataFrame, paper: str) -> str:
             continue
         name = "PrivateTest (score)"
         shown = {m: tables.shown(row, f"{name} {m}", m) for m in tables.HEADLINES}
-        first = {"system": row["system"], "protocol": row["protocol"], "epoch": row["epoch"], "seeds": row["runs"]}
+        first = {
+            "system": row["system"],
+            "init": row["init"],
+            "protocol": row["protocol"],
+            "epoch": row["epoch"],
+            "seeds": row["runs"],
+        }
         rows.append(
-            first | shown | {"parameters": f"{row['parameters']:,.0f}", "s/epoch": f"{row['seconds_per_epoch']:.1f}"}
+            first
+            | shown
+            | {"parameters": tables.whole(row["parameters"]), "s/epoch": f"{row['seconds_per_epoch']:.1f}"}
+            | ({"notes": row["notes"]} if pd.notna(row["notes"]) else {})
         )
     return _markdown(rows)
 
@@ -138,6 +152,52 @@ def statements(file: claims.ClaimsFile) -> str:
     return _markdown([{"kind": s.kind, "the paper": s.says, "where": s.where} for s in file.statements])
 
 
+def by_protocol(protocols: pd.DataFrame, file: claims.ClaimsFile, systems: list[str]) -> str:
+    """What each protocol scores and gets, for some systems; full runs on FER2013, in the order of the script."""
+    script = importlib.import_module(f"reproductions.{file.paper}").PAPER
+    rows = []
+    own = _full(protocols, file.paper) if len(protocols) else protocols
+    for system in systems:
+        for protocol in script.protocols:
+            for _, row in own.iterrows():
+                if (row["system"], row["protocol"]) == (system, protocol):
+                    named = {"system": system} if len(systems) > 1 else {}
+                    first = {"protocol": protocol, "init": row["init"], "seeds": row["runs"]}
+                    rows.append(named | first | tables.by_protocol(row))
+    return _markdown(rows)
+
+
+def convergence(runs: Path) -> str:
+    """How many epochs (rounds of boosting) each learning rate takes to the accuracy on the selection rows that all of
+    them reach; for the systems that ran with several, under `official`."""
+    histories = {}
+    for path in records.find(runs):
+        record, history, predictions = records.read(path)
+        other = {name for name in record.changes if name != "learning_rate"}
+        if predictions is None or other or record.protocol != "official" or record.preset == "smoke":
+            continue
+        accuracies = [row.get("select_accuracy", 0.0) for row in history]
+        histories[(record.system, record.init, record.setup.get("learning_rate"), record.seed)] = accuracies
+    varied = {key[:2] for key in histories if sum(key[:2] == k[:2] for k in histories) > 1}
+    inits = {init for _, init in varied}
+    rows = []
+    for init in sorted(inits):
+        own = {key: found for key, found in sorted(histories.items()) if key[1] == init and key[:2] in varied}
+        target = min(max(found) for found in own.values())
+        for (system, _, rate, _), found in own.items():
+            rows.append(
+                {
+                    "system": system,
+                    "init": init,
+                    "learning rate": rate,
+                    f"rounds to {100 * target:.1f} %": 1 + next(n for n, a in enumerate(found) if a >= target),
+                    "best accuracy on select": f"{100 * max(found):.1f}",
+                    "after round": 1 + found.index(max(found)),
+                }
+            )
+    return _markdown(rows)
+
+
 def changed(sensitivity: pd.DataFrame, file: claims.ClaimsFile) -> str:
     """Runs with other assumed values, on the images that were watched, and how far below the claim on test images."""
     paper, rows = file.paper, []
@@ -151,13 +211,13 @@ def changed(sensitivity: pd.DataFrame, file: claims.ClaimsFile) -> str:
         rows.append(
             {
                 "changed": row["changes"],
-                "parameters": f"{row['parameters']:,}",
+                "parameters": tables.whole(row["parameters"]),
                 "scored on": row["usage"],
                 "accuracy": tables.shown(row, "accuracy", "accuracy", "_low", "_high"),
             }
             | {f"points below {c.value} {c.unit}": f"{100 * (c.number - row['accuracy']):.1f}" for c in tested}
             | {
-                "running training accuracy": f"{100 * row['running_training_accuracy']:.1f}",
+                "running training accuracy": tables.percent(row["running_training_accuracy"]),
                 "seeds": row["n_runs"],
             }
         )

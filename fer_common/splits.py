@@ -93,7 +93,7 @@ def select_from_fit(
 ) -> np.ndarray:
     """Roles (N,) in which a stratified `fraction` (one k-th) of the `fit` rows has become `select`."""
     rows = np.flatnonzero(role == "fit")
-    role = role.copy()
+    role = role.astype(_ROLE_DTYPE)  # strings of numpy are cut to the width of their array
     role[rows[_fold_of(data, rows, _parts(fraction), seed, identical_together) == 0]] = "select"
     return role
 

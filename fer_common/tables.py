@@ -1,7 +1,8 @@
 """The results collector: every committed table, recomputed from stored predictions and claims files.
 
-`summary` has one row per setup that ran, `comparison` sets each printed number beside what runs gave, `per_class`
-opens the averages up, `sensitivity` lists runs whose setup was changed. Needs neither keras nor tensorflow.
+`summary` has one row per setup that ran, `comparison` sets each printed number beside what runs gave, `protocols` says
+what each protocol scores and gets, `per_class` opens the averages up, `sensitivity` lists runs with a changed setup.
+Needs neither keras nor tensorflow.
 """
 
 from collections.abc import Iterator
@@ -15,12 +16,13 @@ import pandas as pd
 from fer_common import UserError, claims, evaluation, records
 from fer_common.data import EMOTIONS, USAGES, cache_folder
 from fer_common.records import Predictions, Record
+from fer_common.splits import ROLES
 
 RUNNING = "Training (fit, running metric with dropout)"
 HEADLINES = ("accuracy", "f1.macro", "f1.weighted", "auc.macro", "log_loss")
 COMPARISON_COLUMNS = [
     *("claim_id", "paper", "system", "protocol", "init", "preset", "source", "metric", "average", "epoch", "usage"),
-    *("claimed", "reproduced_mean", "reproduced_sd", "ci_low", "ci_high", "n_runs", "n_images", "verdict"),
+    *("claimed", "reproduced_mean", "reproduced_sd", "ci_low", "ci_high", "n_runs", "n_images", "verdict", "notes"),
 ]
 
 VERDICTS = """\
@@ -32,10 +34,11 @@ h = sqrt(t²·s²·(1 + 1/n) + 1.96²·m(1 − m)·(1/N + 1/N_v)) plus half a un
 falls away where claim and run score the same images, and for anything but accuracy the bootstrap variance over images
 (1,000 resamples) stands for m(1 − m)/N. `reproduced`: |v − m| ≤ h. `claimed higher`, `claimed lower`: beyond it, with
 the points between. `reachable only on Training`: a claim on test images that lies above every held-out interval and
-not above the one on the training images. `not decided`: h exceeds 3 points (log loss has no points and no such
-limit), however far the claim lies; gap and h stand beside it. `single run`: n = 1, which never counts as reproduced.
-`not run`: nothing ran. In brackets after a usage: what its images were to the run. ci_low and ci_high bound m itself
-at 95 %, over seeds and images; with one run, over images.
+not above the one on images that a part of the system was trained on. `not decided`: h exceeds 3 points (log loss has
+no points and no such limit), however far the claim lies; gap and h stand beside it. `single run`: n = 1, which never counts as reproduced.
+`not run`: nothing ran. In brackets after a usage: what its images were to the run; `seen`: scored, although a part of
+the system (an extractor, a scaler, a copy of the image) was fitted on them; `pooled`: the three usages together.
+ci_low and ci_high bound m itself at 95 %, over seeds and images; with one run, over images.
 """
 
 
@@ -58,6 +61,10 @@ class Group:
             "preset": r.preset,
             "source": r.data["source"],
         }
+
+    @property
+    def notes(self) -> str:
+        return "; ".join(dict.fromkeys(note for record, _, _ in self.runs for note in record.notes))
 
     @property
     def changes(self) -> str:
@@ -125,21 +132,47 @@ def pool_folds(folds: list[Predictions]) -> Predictions:
 
 
 def image_sets(predictions: Predictions) -> dict[str, np.ndarray]:
-    """Masks by name: each usage with the roles of its rows in brackets, and each role apart where it has several."""
-    found = {}
+    """Masks by name: each usage with the roles of its rows in brackets, and each role apart where it has several.
+
+    Where more than one usage is fitted, the parts of the data set were pooled and mean nothing to the run: the name is
+    `pooled`, and the roles alone tell the sets apart. Usages that are scored alike are one further set.
+    """
+    fitted = np.unique(predictions.usage[predictions.role == "fit"])
+    if len(fitted) > 1:
+        return _by_role("pooled", predictions.role, np.ones(len(predictions.role), bool))
+    found, alike = {}, []
     for usage in reversed(USAGES):
         rows = predictions.usage == usage
-        roles = [role for role in ("fit", "select", "score", "unused") if (rows & (predictions.role == role)).any()]
-        if roles:
-            found[f"{usage} ({' + '.join(roles)})"] = rows
-        if len(roles) > 1:
-            found |= {f"{usage} ({role})": rows & (predictions.role == role) for role in roles}
+        found |= _by_role(usage, predictions.role, rows)
+        if rows.any() and (predictions.role[rows] == "score").all():
+            alike.append(usage)
+    if len(alike) > 1:
+        found[f"{' + '.join(reversed(alike))} (score)"] = np.isin(predictions.usage, alike)
     return found
 
 
+def _by_role(name: str, role: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """The masks of one name: all of it unless it is pooled, and each role apart where there are several."""
+    roles = [each for each in ROLES if (rows & (role == each)).any()]
+    found = {}
+    if len(roles) == 1 or (roles and name != "pooled"):
+        found[f"{name} ({' + '.join(roles)})"] = rows
+    if len(roles) > 1:
+        found |= {f"{name} ({each})": rows & (role == each) for each in roles}
+    if name == "pooled" and {"score", "seen"} <= set(roles):
+        found["pooled (score + seen)"] = rows & scored(role)
+    return found
+
+
+def scored(role: np.ndarray) -> np.ndarray:
+    """The rows that a protocol scores, whether a part of the system has seen them or not."""
+    return np.isin(role, ("score", "seen"))
+
+
 def held_out(image_set: str) -> bool:
-    """Whether a set's name says that none of its images was trained on."""
-    return "fit" not in image_set.partition("(")[2]
+    """Whether a set's name says that no part of the system was trained on any of its images."""
+    roles = image_set.partition("(")[2]
+    return "fit" not in roles and "seen" not in roles
 
 
 @dataclass(frozen=True)
@@ -164,7 +197,8 @@ class Scores:
     def one(self, run: tuple, image_set: str, epoch: int) -> tuple[dict, dict, int]:
         """(metrics, intervals, number of images) of one run."""
         predictions = run[2]
-        rows = image_sets(predictions)[image_set]
+        sets = image_sets(predictions) | protocol_sets(predictions)
+        rows = sets[image_set]
         key = (id(predictions), image_set, epoch)
         if key not in self._known:
             labels, probabilities = predictions.label[rows], predictions.at(epoch)[rows]
@@ -233,6 +267,8 @@ def _readings(claim: claims.Claim) -> Iterator[tuple[str, str]]:
     """(flat metric name, what to call its average): the ways to read the claim's metric."""
     if claim.metric in ("accuracy", "log_loss"):
         yield claim.metric, "none"
+        if claim.also:
+            yield claim.also, "mean one-vs-rest"
     elif claim.metric == "auc":
         yield "auc.macro", "macro, from probabilities"
         yield "auc_hard.macro", "macro, from hard labels"
@@ -271,7 +307,7 @@ def compare(claim: claims.Claim, paper: str, groups: list[Group], scores: Scores
                 for name in sets
             ]
             only_training = reachable_only_on_training(claim, measurements)
-            if claim.running != "no" and metric in ("accuracy", "log_loss"):
+            if claim.running != "no" and metric in ("accuracy", "log_loss") and _watched_running(group):
                 measurements.append((RUNNING, _running(group, metric, epochs), False))
             found = []
             for name, measured, same in measurements:
@@ -283,7 +319,7 @@ def compare(claim: claims.Claim, paper: str, groups: list[Group], scores: Scores
             for name, measured, judged in found:
                 rows.append(
                     base
-                    | {k: group.key[k] for k in ("protocol", "init", "preset", "source")}
+                    | {k: group.key[k] for k in ("system", "protocol", "init", "preset", "source")}
                     | {
                         "average": average,
                         "epoch": "/".join(map(str, dict.fromkeys(epochs))),
@@ -295,6 +331,7 @@ def compare(claim: claims.Claim, paper: str, groups: list[Group], scores: Scores
                         "n_runs": measured.n_runs,
                         "n_images": measured.n_images,
                         "verdict": judged,
+                        "notes": group.notes,
                     }
                 )
     return rows or [base | {"average": claim.average, "epoch": claim.epoch, "n_runs": 0, "verdict": "not run"}]
@@ -325,6 +362,10 @@ def reachable_only_on_training(claim: claims.Claim, found: list[tuple[str, Measu
     }
     apart = [is_above for name, is_above in above.items() if held_out(name)]
     return bool(apart) and all(apart) and not all(above.values())
+
+
+def _watched_running(group: Group) -> bool:
+    return all("running_accuracy" in history[0] for _, history, _ in group.runs)
 
 
 def _running(group: Group, metric: str, epochs: list[int]) -> Measured:
@@ -365,6 +406,7 @@ def summary(groups: list[Group], scores: Scores) -> pd.DataFrame:
                 "parameters": group.record.parameters,
                 "seconds_per_epoch": round(float(np.median(seconds)), 1) if seconds else None,
                 "device": group.record.device,
+                "notes": group.notes,
             }
             for image_set in image_sets(group.runs[0][2]):
                 for metric in HEADLINES:
@@ -397,6 +439,35 @@ def per_class(groups: list[Group], scores: Scores) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def protocol_sets(predictions: Predictions) -> dict[str, np.ndarray]:
+    """Masks by name: what the protocol scores, what of it nothing was fitted on, and what was fitted."""
+    masks = {
+        "scored": scored(predictions.role),
+        "unseen": predictions.role == "score",
+        "fitted": predictions.role == "fit",
+    }
+    return {name: mask for name, mask in masks.items() if mask.any()}
+
+
+def protocols(groups: list[Group], scores: Scores) -> pd.DataFrame:
+    """One row per setup that ran: what its protocol scores, and of this what is unseen; what was fitted."""
+    rows = []
+    for group in groups:
+        if not group.runs or group.record.changes:
+            continue
+        epochs = [record.epochs_run for record, _, _ in group.runs]
+        row = group.key | {"runs": len(group.runs), "epoch": "/".join(map(str, dict.fromkeys(epochs)))}
+        sets = protocol_sets(group.runs[0][2])
+        for name in sets:
+            metrics = ("accuracy", "mean_ovr_accuracy", "f1.macro", "auc.macro") if name == "scored" else ("accuracy",)
+            for metric in metrics:
+                m = scores.measure(group, metric, name, epochs)
+                row |= {f"{name} {metric}": m.mean, f"{name} {metric} low": m.low, f"{name} {metric} high": m.high}
+            row[f"{name} images"] = int(sets[name].sum())
+        rows.append(row | {"notes": group.notes})
+    return pd.DataFrame(rows)
+
+
 def sensitivity(groups: list[Group], scores: Scores) -> pd.DataFrame:
     """Runs whose setup was changed, on the rows they watched alone: what assumed values are judged by."""
     rows = []
@@ -407,7 +478,7 @@ def sensitivity(groups: list[Group], scores: Scores) -> pd.DataFrame:
         for image_set in image_sets(group.runs[0][2]):
             if image_set.endswith("(select)"):
                 m = scores.measure(group, "accuracy", image_set, epochs)
-                running = _running(group, "accuracy", epochs)
+                running = _running(group, "accuracy", epochs).mean if _watched_running(group) else np.nan
                 rows.append(
                     group.key
                     | {
@@ -417,7 +488,7 @@ def sensitivity(groups: list[Group], scores: Scores) -> pd.DataFrame:
                         "accuracy": m.mean,
                         "accuracy_low": m.low,
                         "accuracy_high": m.high,
-                        "running_training_accuracy": running.mean,
+                        "running_training_accuracy": running,
                         "n_runs": m.n_runs,
                         "n_images": m.n_images,
                     }
@@ -434,7 +505,10 @@ def build(runs: Path, papers: list[str], log=lambda text: None) -> dict[str, pd.
     for paper in papers:
         file = claims.load(paper)
         for claim in file.all_claims():
-            own = [g for g in groups if g.record.paper == paper and g.record.system == claim.system]
+            systems = [claim.system]
+            if claim.headline == "yes":
+                systems += file.readings.get(claim.system, [])
+            own = [g for g in groups if g.record.paper == paper and g.record.system in systems]
             compared += compare(claim, paper, own, scores)
     return {
         "summary": summary(groups, scores),
@@ -442,6 +516,7 @@ def build(runs: Path, papers: list[str], log=lambda text: None) -> dict[str, pd.
             {"n_runs": "Int64", "n_images": "Int64"}
         ),
         "per_class": per_class(groups, scores),
+        "protocols": protocols(groups, scores),
         "sensitivity": sensitivity(groups, scores),
     }
 
@@ -491,7 +566,11 @@ def overview(tables: dict[str, pd.DataFrame]) -> str:
     return pd.DataFrame(rows).fillna("").to_markdown(index=False, disable_numparse=True, tablefmt="simple")
 
 
-def _percent(value: float) -> str:
+def whole(value: float) -> str:
+    return "" if pd.isna(value) else f"{int(value):,}"
+
+
+def percent(value: float) -> str:
     return "" if pd.isna(value) else f"{100 * value:.1f}"
 
 
@@ -520,7 +599,8 @@ def readable_summary(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
                     rows.append(
                         {k: row[k] for k in [*_GROUP, "epoch", "runs"]}
                         | {metric: shown(row, f"{image_set} {metric}", metric) for metric in HEADLINES}
-                        | {"parameters": f"{int(row['parameters']):,}", "s/epoch": f"{row['seconds_per_epoch']:.1f}"}
+                        | {"parameters": whole(row["parameters"]), "s/epoch": f"{row['seconds_per_epoch']:.1f}"}
+                        | {"notes": row["notes"]}
                     )
             if rows:
                 sections[f"{paper}: {image_set}"] = pd.DataFrame(rows)
@@ -543,7 +623,7 @@ def readable_comparison(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
                 | {"reproduced": shown(named, "reproduced_mean", row["metric"])}
                 | {"usage": row["usage"], "metric": f"{row['metric']} {row['average']}".removesuffix(" none")}
                 | {k: row[k] for k in ("system", "protocol", "init", "preset", "source", "epoch", "n_runs")}
-                | {"verdict": row["verdict"]}
+                | {k: row[k] for k in ("verdict", "notes")}
             )
         sections[paper] = pd.DataFrame(rows).fillna("").astype(str)
     return sections
@@ -560,13 +640,41 @@ def readable_per_class(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {"": pd.DataFrame(rows)}
 
 
+def readable_protocols(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """A section per paper."""
+    sections = {}
+    for paper in dict.fromkeys(table["paper"]):
+        rows = [
+            {k: row[k] for k in [*_GROUP, "runs"]} | by_protocol(row)
+            for _, row in table[table["paper"] == paper].iterrows()
+        ]
+        sections[paper] = pd.DataFrame(rows).fillna("")
+    return sections
+
+
+def by_protocol(row) -> dict[str, str]:
+    """The readable cells of one row of the table `protocols`."""
+    return {
+        "scored": shown(row, "scored accuracy", "accuracy"),
+        "of it unseen": shown(row, "unseen accuracy", "accuracy"),
+        "fitted": shown(row, "fitted accuracy", "accuracy"),
+        "scored: F1 macro": shown(row, "scored f1.macro", "f1"),
+        "AUC": shown(row, "scored auc.macro", "auc"),
+        "mean one-vs-rest accuracy": shown(row, "scored mean_ovr_accuracy", "accuracy"),
+        "images scored, unseen, fitted": ", ".join(
+            whole(row.get(f"{name} images")) or "0" for name in ("scored", "unseen", "fitted")
+        ),
+        "notes": row["notes"] if pd.notna(row["notes"]) else "",
+    }
+
+
 def readable_sensitivity(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     rows = []
     for _, row in table.iterrows():
         rows.append(
             {k: row[k] for k in ("paper", *_GROUP, "changes", "parameters", "usage")}
             | {"accuracy": shown(row, "accuracy", "accuracy", "_low", "_high")}
-            | {"running training accuracy": _percent(row["running_training_accuracy"]), "runs": row["n_runs"]}
+            | {"running training accuracy": percent(row["running_training_accuracy"]), "runs": row["n_runs"]}
         )
     return {"": pd.DataFrame(rows)}
 
@@ -575,5 +683,6 @@ _READABLE = {
     "summary": readable_summary,
     "comparison": readable_comparison,
     "per_class": readable_per_class,
+    "protocols": readable_protocols,
     "sensitivity": readable_sensitivity,
 }

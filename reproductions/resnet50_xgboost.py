@@ -378,8 +378,8 @@ def build_network(image_size: int, weights: str | None = None):
     except Exception as error:  # Keras raises a bare Exception without a network, and h5py and Keras what they like
         if weights == "imagenet":
             raise UserError(
-                f"ResNet50's ImageNet weights could not be downloaded (no network?); fetch {IMAGENET_FILE} elsewhere and "
-                "say --init PATH, or choose --init random."
+                f"ResNet50's ImageNet weights could not be downloaded (no network?); fetch {IMAGENET_FILE} elsewhere "
+                "and say --init PATH, or choose --init random."
             ) from None
         raise UserError(f"{weights} does not hold the weights of a ResNet50 without its top ({error}).") from None
     # Softmax in float32 under every precision, as Keras advises for bfloat16.
