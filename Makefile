@@ -49,3 +49,4 @@ bench: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[benchmark]'
 	$(BIN)/python benchmarks/loading.py
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/features.py

@@ -52,15 +52,17 @@ def _kept(network, images: np.ndarray, preprocessing: pipeline.Preprocessing, ou
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):
-            if not path.exists():
+            try:
+                return np.load(path, mmap_mode="r")
+            except (FileNotFoundError, EOFError, ValueError):  # ValueError: a file that was cut
                 _compute(network, images, preprocessing, path)
+            return np.load(path, mmap_mode="r")
     except OSError as error:
         needed = len(images) * network.output_shape[-1] * 4 / 2**20
         raise UserError(
             f"The features cannot be kept in {path.parent} ({error}); they need {needed:,.0f} MiB there, or move the "
             "cache with the variable FERREPRO_CACHE."
         ) from None
-    return np.load(path, mmap_mode="r")
 
 
 def _compute(network, images: np.ndarray, preprocessing: pipeline.Preprocessing, path: Path) -> None:

@@ -37,7 +37,12 @@ def make_blocks(root: Path) -> dict[str, str]:
         else pd.DataFrame()
         for name in ("comparison", "summary", "sensitivity", "protocols")
     )
-    blocks = {"loading": loading(root), "training": training(root), "verdicts": tables.VERDICTS.rstrip()}
+    blocks = {
+        "loading": loading(root),
+        "training": training(root),
+        "features": features(root),
+        "verdicts": tables.VERDICTS.rstrip(),
+    }
     for paper in PAPERS:
         file = claims.load(paper)
         blocks[f"{paper} headlines"] = headlines(comparison, file)
@@ -253,3 +258,30 @@ def training(root: Path) -> str:
     ceiling = ", ".join(f"{value:,} GFLOP/s in {name}" for name, value in found["matrix_product_gflops"].items())
     where = f"Batch {found['batch']}, {found['cores']} cores; a matrix product reaches {ceiling} there."
     return f"{where}\n\n{_markdown(rows)}"
+
+
+def features(root: Path) -> str:
+    """benchmarks/features.json as two tables."""
+    found = json.loads((root / "benchmarks" / "features.json").read_text())
+    extraction = [
+        {
+            "extraction at 48 px": name,
+            "images/s": f"{row['images_per_second']:,}",
+            "time against ours": f"{row['times_ours']:.2f} ×",
+            "peak memory, MiB": f"{row['peak_mib']:,}",
+        }
+        for name, row in found["extraction"].items()
+    ]
+    boosting = [
+        {
+            "boosting": name,
+            "seconds": row["seconds"],
+            "time against ours": f"{row['times_ours']:.2f} ×",
+            "accuracy on PublicTest": f"{100 * row['accuracy_on_public_test']:.1f}",
+            "peak memory, MiB": f"{row['peak_mib']:,}",
+        }
+        for name, row in found["boosting"].items()
+    ]
+    where = f"{found['images']:,} images, {found['rounds']} rounds, {found['cores']} cores."
+    peak = f"At 224 px our extraction peaks at {found['peak_mib_at_224_px']:,} MiB."
+    return f"{where} {peak}\n\n{_markdown(extraction)}\n\n{_markdown(boosting)}"

@@ -91,3 +91,16 @@ def test_subset_keeps_every_stratum(data):
     kept = set(zip(data.usage[rows], data.labels[rows]))
     assert kept == set(zip(data.usage, data.labels))
     assert (rows == splits.subset(data, 600)).all()
+
+
+def test_a_scored_row_that_was_fitted_on_is_seen(data):
+    role = splits.seen_where(splits.official(data), lambda role: data.labels == 3)
+    happy = data.labels == 3
+    assert set(role[happy & (data.usage == "PrivateTest")]) == {"seen"}
+    assert set(role[happy & (data.usage == "Training")]) == {"fit"}
+    assert set(role[~happy & (data.usage == "PrivateTest")]) == {"score"}
+
+
+def test_roles_in_a_narrow_array_are_not_cut(data):
+    role = splits.select_from_fit(data, np.full(len(data), "fit"), fraction=0.1, seed=0)
+    assert set(role) == {"fit", "select"}

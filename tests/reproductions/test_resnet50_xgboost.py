@@ -1,0 +1,304 @@
+"""ResNet50 features and boosted trees: who sees what under each protocol, the readings, and the weights' forms."""
+
+import dataclasses
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+from fer_common import UserError, data, experiment, pipeline, provenance, records, tables
+from fer_common.data import EMOTIONS, synthetic
+from reproductions import resnet50_xgboost as script
+from tests.conftest import command
+
+SMOKE = ("run", "resnet50_xgboost", "--preset", "smoke", "--data", "synthetic")
+
+
+def roles(faces, protocol, seed=0):
+    """(data, role) as a run has them."""
+    prepared = script.PREPARE.get(protocol, lambda data, seed: data)(faces, seed)
+    role = script.PROTOCOLS[protocol](prepared, seed)
+    from fer_common import splits
+
+    return prepared, splits.seen_where(role, lambda r: np.isin(prepared.row_id, prepared.row_id[r == "fit"]))
+
+
+def smoke(runs, *arguments, check=True):
+    found = command(*SMOKE, "--runs", runs, *arguments, check=check)
+    return found, list(records.find(runs))
+
+
+def test_every_value_says_where_it_comes_from():
+    for setup in script.SYSTEMS.values():
+        for _, _, mark, note in provenance.provenance(type(setup)):
+            assert mark in ("stated", "inferred", "assumed") and note
+
+
+# Protocols
+
+
+@pytest.fixture(scope="module")
+def real_faces(real):
+    return data.load(str(real))
+
+
+def test_the_shares_are_what_their_names_say(real_faces):
+    def share(protocol):
+        prepared, role = roles(real_faces, protocol)
+        counts = {name: int((role == name).sum()) for name in ("fit", "select", "score", "seen")}
+        assert sum(counts.values()) == len(prepared)
+        return counts
+
+    assert share("official") == {"fit": 28_709, "select": 3_589, "score": 3_589, "seen": 0}
+    assert share("official_80_20")["score"] == 7_178
+    for protocol in ("split_80_20", "split_80_20_grouped"):
+        counts = share(protocol)
+        assert counts["score"] == pytest.approx(0.2 * 35_887, rel=0.03) and counts["seen"] == 0
+        assert counts["select"] == pytest.approx(0.08 * 35_887, rel=0.03)
+    assert share("training_80_20")["score"] == pytest.approx(0.2 * 28_709 + 7_178, abs=2)
+    assert share("named_80_20")["score"] == pytest.approx(0.2 * 32_298 + 3_589, abs=2)
+    assert share("fit_transforms_before_split")["score"] == 0
+    assert share("fit_transforms_before_split")["seen"] == pytest.approx(0.2 * 35_887, abs=2)
+    assert share("train_as_test")["score"] == share("all_rows")["score"] == 0
+    assert share("all_rows")["fit"] == 35_887
+    copies = share("oversample_before_split")
+    assert copies["seen"] + copies["score"] == pytest.approx(0.2 * 7 * 8_989, abs=2)
+    assert copies["seen"] > copies["score"]  # most test images have a copy in training
+    mirrored = share("augment_before_split")
+    assert mirrored["seen"] + mirrored["score"] == pytest.approx(0.4 * 35_887, abs=2)
+
+
+def test_grouped_keeps_identical_images_on_one_side(real_faces):
+    _, role = roles(real_faces, "split_80_20_grouped")
+    fitted, scored = (set(real_faces.identical[role == name]) for name in ("fit", "score"))
+    assert not fitted & scored
+    _, plain = roles(real_faces, "split_80_20")
+    assert set(real_faces.identical[plain == "fit"]) & set(real_faces.identical[plain == "score"])
+
+
+def test_oversampling_balances_and_mirror_images_are_mirrored(faces):
+    repeated, _ = roles(faces, "oversample_before_split")
+    counts = np.bincount(repeated.labels)
+    assert len(set(counts)) == 1 and counts[0] == np.bincount(faces.labels).max()
+    assert set(repeated.row_id) == set(faces.row_id)
+    twice, _ = roles(faces, "augment_before_split")
+    np.testing.assert_array_equal(twice.images[len(faces) :], faces.images[:, :, ::-1])
+    np.testing.assert_array_equal(twice.row_id[: len(faces)], twice.row_id[len(faces) :])
+
+
+def run_on(faces, protocol, tmp_path, **changes):
+    """A Run outside of the command line, and the features that its setup asks for."""
+    prepared, role = roles(faces, protocol)
+    setup = dataclasses.replace(script.SYSTEMS["proposed"], init="random", image_size=32, **changes)
+    record = records.Record(
+        paper="resnet50_xgboost",
+        system="proposed",
+        protocol=protocol,
+        init="random",
+        seed=0,
+        preset="smoke",
+        changes={},
+        setup={},
+        data={"source": "synthetic", "fingerprint": prepared.fingerprint, "rows": len(prepared)},
+    )
+    run = experiment.Run(record, setup, prepared, role, tmp_path, experiment.Options(runs=tmp_path), script.PAPER)
+    run._start()
+    return run
+
+
+@pytest.mark.smoke
+def test_only_the_leaky_protocol_fits_its_transforms_on_scored_rows(tmp_path):
+    faces = synthetic.draw(1200, seed=1)
+    honest = run_on(faces, "split_80_20", tmp_path, selected=40)
+    found = script.features_for(honest)
+    fit = honest.rows("fit")
+    assert found.shape == (len(faces), 40)
+    np.testing.assert_allclose(found[fit].mean(0), 0, atol=1e-3)
+    np.testing.assert_allclose(found[fit].std(0), 1, atol=1e-3)
+    assert np.abs(found.mean(0)).max() > 0.003
+    leaky = run_on(faces, "fit_transforms_before_split", tmp_path, selected=40)
+    np.testing.assert_allclose(script.features_for(leaky).mean(0), 0, atol=1e-3)
+    every = script.features_for(run_on(faces, "split_80_20", tmp_path, selected=0))
+    assert every.shape == (len(faces), 256 + 512 + 1024 + 2048)
+
+
+# What goes into the network
+
+
+def test_imagenet_weights_meet_keras_own_preprocessing(faces):
+    import keras
+
+    images = faces.images[:4]
+    batches = pipeline.in_order(
+        images, None, range(4), batch_size=4, preprocessing=script.preprocessing_of("imagenet", 48)
+    )
+    ours = np.concatenate([np.asarray(batch) for batch in batches])
+    rgb = np.repeat(images[..., None].astype(np.float32), 3, -1)
+    np.testing.assert_allclose(ours, keras.applications.resnet50.preprocess_input(rgb), atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def legacy_file(tmp_path_factory):
+    """Random weights in the layout of the file that Keras publishes for ImageNet: HDF5 of Keras 2, without a top."""
+    import keras
+
+    pipeline.start(None)
+    keras.utils.set_random_seed(5)
+    network = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(48, 48, 3))
+    path = tmp_path_factory.mktemp("weights") / "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [layer.name.encode() for layer in network.layers]
+        file.attrs["backend"], file.attrs["keras_version"] = b"tensorflow", b"2.2.4"
+        for layer in network.layers:
+            group = file.create_group(layer.name)
+            # Keras 2 lists the trainable weights first, then the moving statistics.
+            variables = layer.trainable_weights + layer.non_trainable_weights
+            names = [f"{layer.name}/{variable.name}:0".encode() for variable in variables]
+            group.attrs["weight_names"] = names
+            for name, variable in zip(names, variables):
+                group.create_dataset(name.decode(), data=np.random.default_rng(len(name)).normal(size=variable.shape))
+    return path
+
+
+def test_a_file_like_imagenets_is_loaded(legacy_file):
+    network = script.build_network(48, str(legacy_file))
+    with h5py.File(legacy_file) as file:
+        for name in ("conv1_conv", "conv5_block3_3_bn"):
+            layer = network.get_layer(name)
+            for variable in layer.trainable_weights + layer.non_trainable_weights:
+                stored = file[name][f"{name}/{variable.name}:0"][()]
+                np.testing.assert_allclose(np.asarray(variable), stored, rtol=1e-6)
+
+
+def test_weights_that_cannot_be_had_end_in_a_sentence(tmp_path, monkeypatch, legacy_file):
+    import keras
+
+    with pytest.raises(UserError, match="no such file; random, finetuned, imagenet"):
+        script.build_network(48, str(tmp_path / "absent.h5"))
+    (tmp_path / "other.h5").write_bytes(legacy_file.read_bytes()[:100_000])
+    with pytest.raises(UserError, match="does not hold the weights of a ResNet50"):
+        script.build_network(48, str(tmp_path / "other.h5"))
+
+    def no_network(*arguments, **options):
+        raise Exception("URL fetch failure on …: None -- [Errno -3] Temporary failure in name resolution")
+
+    monkeypatch.setattr(keras.src.applications.resnet.file_utils, "get_file", no_network)
+    with pytest.raises(UserError, match="could not be downloaded .* say --init PATH, or choose --init random"):
+        script.build_network(48, "imagenet")
+
+
+# The classifier
+
+
+def test_a_leaf_weighs_what_the_papers_equations_say():
+    """Equations 1 and 2 without regularisation: the split of the highest gain, and −S/V in each leaf."""
+    import xgboost as xgb
+
+    setup = script.SYSTEMS["proposed"]
+    rng = np.random.default_rng(0)
+    found, labels = rng.normal(size=(200, 1)).astype(np.float32), rng.integers(0, 2, 200)
+    labels[found[:, 0] > 0.3] = 1
+    parameters = {"objective": "binary:logistic", "max_depth": 1, "eta": 1.0, "base_score": 0.5}
+    # Every threshold is tried, not the quantiles that the histogram method tries.
+    parameters |= {"lambda": setup.reg_lambda, "gamma": setup.gamma, "tree_method": "exact"}
+    tree = xgb.train(parameters, xgb.DMatrix(found, labels), 1).trees_to_dataframe()
+    threshold = tree.loc[0, "Split"]
+    slope, curvature = 0.5 - labels, np.full(200, 0.25)
+
+    def gain(cut):
+        sides = (found[:, 0] < cut, found[:, 0] >= cut, np.ones(200, bool))
+        left, right, both = (slope[s].sum() ** 2 / curvature[s].sum() for s in sides)
+        return left + right - both
+
+    candidates = np.sort(found[:, 0])[5:-5]
+    assert gain(threshold) == pytest.approx(max(map(gain, candidates)), rel=1e-4)
+    for side, leaf in ((found[:, 0] < threshold, 1), (found[:, 0] >= threshold, 2)):
+        assert tree.loc[leaf, "Gain"] == pytest.approx(-slope[side].sum() / curvature[side].sum(), rel=1e-4)
+
+
+def test_class_weights_are_balanced_with_mean_one():
+    labels = np.repeat(np.arange(7), [1, 2, 3, 4, 5, 6, 70])
+    weights = script.balanced(labels)
+    assert weights.mean() == pytest.approx(1)
+    totals = [weights[labels == label].sum() for label in range(7)]
+    np.testing.assert_allclose(totals, totals[0])
+
+
+@pytest.mark.smoke
+def test_a_tree_scaled_to_a_norm_moves_scores_by_norm_times_rate(faces, tmp_path, monkeypatch):
+    """After one round the leaf weights of each class are a vector of norm leaf_norm · learning_rate."""
+    run = run_on(faces, "official", tmp_path)
+    setup = dataclasses.replace(
+        script.SYSTEMS["proposed_leaf_norm"], max_depth=2, rounds=1, leaf_norm=3.0, learning_rate=0.5
+    )
+    run.setup = setup
+    rng = np.random.default_rng(0)
+    monkeypatch.setattr(script, "features_for", lambda run: rng.normal(size=(len(faces), 5)).astype(np.float32))
+    script.boost(run)
+    scores = np.log(run.predictions.probabilities[0].astype(np.float64))
+    # A softmax hides one number an image; differences between images with the same leaves but for one class do not.
+    leaves = [np.unique(np.round(scores[:, k] - scores.mean(1), 2)) for k in range(7)]
+    assert all(1 < len(found) for found in leaves)
+    spread = max(np.ptp(found) for found in leaves)
+    assert 0.5 < spread < 2 * 3.0 * 0.5
+
+
+# By its own command
+
+
+@pytest.mark.smoke
+def test_every_system_leaves_a_record(tmp_path):
+    printed, folders = smoke(tmp_path, "--system", "all")
+    assert "error" not in printed.stderr
+    made = {records.read(folder)[0].system: records.read(folder) for folder in folders}
+    assert set(made) == set(script.SYSTEMS)
+    _, _, first = made["dcnn_1"]
+    _, _, second = made["dcnn_2"]
+    fused = made["emnet_average"][2].probabilities[-1].astype(float)
+    members = [p.probabilities[-1].astype(float) for p in (first, second)]
+    np.testing.assert_allclose(fused, np.mean(members, axis=0), atol=1e-3)
+    record, _, weighted = made["emnet_weighted_maximum"]
+    weights = [record.details["accuracies_on_select"][name] for name in ("dcnn_1", "dcnn_2")]
+    highest = np.maximum(weights[0] * members[0], weights[1] * members[1])
+    expected = highest / highest.sum(1, keepdims=True)
+    np.testing.assert_allclose(weighted.probabilities[-1].astype(float), expected, atol=2e-3)
+    assert made["proposed"][2].probabilities.shape == (1, len(fused), len(EMOTIONS))
+
+
+@pytest.mark.smoke
+def test_a_fine_tuned_extractor_says_what_it_has_seen(tmp_path):
+    """From the extractor's own run to the notes in the table: none of it can be left out."""
+    missing, _ = smoke(tmp_path, "--init", "finetuned", check=False)
+    assert missing.returncode == 1 and "--system extractor --protocol official" in missing.stderr
+    smoke(tmp_path, "--system", "extractor", "--save-model")
+    smoke(tmp_path, "--init", "finetuned")
+    smoke(tmp_path, "--init", "finetuned", "--protocol", "split_80_20")
+    smoke(tmp_path, "--system", "extractor_continued", "--init", "finetuned", "--protocol", "all_rows", "--save-model")
+    smoke(tmp_path, "--init", "finetuned", "--protocol", "extractor_sees_test")
+    refused, _ = smoke(tmp_path, "--init", "random", "--protocol", "extractor_sees_test", check=False)
+    assert "say --init finetuned" in refused.stderr
+    made = {
+        folder.name.rsplit("-seed", 1)[0]: records.read(folder)
+        for folder in records.find(tmp_path / "resnet50_xgboost" / "proposed")
+    }
+    record, _, predictions = made["official-finetuned"]
+    assert any(note.startswith("undertrained") for note in record.notes)
+    assert (predictions.role[predictions.usage == "PrivateTest"] == "score").all()
+    record, _, predictions = made["split_80_20-finetuned"]
+    assert "the extractor has seen scored rows" in record.notes
+    test = np.isin(predictions.role, ("score", "seen"))
+    assert set(predictions.role[test & (predictions.usage == "Training")]) == {"seen"}
+    assert set(predictions.role[test & (predictions.usage != "Training")]) == {"score"}
+    record, _, predictions = made["extractor_sees_test-finetuned"]
+    assert "score" not in predictions.role
+    built = tables.build(tmp_path, ["resnet50_xgboost"])
+    rows = built["protocols"].set_index("protocol")
+    proposed = rows[(rows["system"] == "proposed")]
+    assert "seen" in proposed.loc["split_80_20", "notes"]
+    assert np.isnan(proposed.loc["extractor_sees_test", "unseen accuracy"])
+    assert json.loads((folder_of(tmp_path) / "record.json").read_text())["details"]["extractor"]["epochs"] == 1
+
+
+def folder_of(runs):
+    return next((runs / "resnet50_xgboost" / "proposed").glob("official-finetuned-*"))
