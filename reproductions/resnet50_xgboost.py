@@ -478,6 +478,11 @@ def train_extractor(run: experiment.Run) -> None:
     optimizer = keras.optimizers.AdamW(rate, weight_decay=setup.weight_decay)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     fit_and_score(run, model, optimizer, run.data.images, preprocessing)
+    found = run.predictions
+    tested = (found.usage == "PrivateTest") & (found.role == "score")
+    accuracy = np.mean(found.probabilities[-1][tested].argmax(1) == found.label[tested]) if tested.any() else 1.0
+    if accuracy < UNDERTRAINED:
+        run.note(f"undertrained: {100 * accuracy:.1f} % on PrivateTest")
 
 
 def train_small_cnn(run: experiment.Run) -> None:
