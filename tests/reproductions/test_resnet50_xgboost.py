@@ -302,3 +302,17 @@ def test_a_fine_tuned_extractor_says_what_it_has_seen(tmp_path):
 
 def folder_of(runs):
     return next((runs / "resnet50_xgboost" / "proposed").glob("official-finetuned-*"))
+
+
+def test_filters_change_images_and_keep_their_form(faces):
+    images = faces.images[:5]
+    assert script.filtered(images, "none", "none") is images
+    kinds = [("none", kind) for kind in ("gaussian", "bilateral", "nonlocal_means", "hybrid")]
+    made = [script.filtered(images, *kind) for kind in [*kinds, ("equalise", "none"), ("clahe", "none")]]
+    assert len({found.tobytes() for found in made}) == len(made)
+
+    def roughness(found):
+        return np.abs(np.diff(found.astype(float), axis=2)).mean()
+
+    assert all(found.shape == images.shape and found.dtype == np.uint8 for found in made)
+    assert all(roughness(found) < roughness(images) for found in made[:4])
