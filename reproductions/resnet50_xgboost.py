@@ -285,7 +285,7 @@ def select_a_tenth(data: FaceData, role: np.ndarray, seed: int, together: bool =
 
 
 def split_80_20(data: FaceData, seed: int, usages=("Training", "PublicTest", "PrivateTest"), together: bool = False):
-    role = splits.hold_out(data, usages, fraction=0.2, seed=seed, identical_together=together)
+    role = splits.hold_out(data, usages, fraction=0.2, seed=seed, identical_together=together, others="unused")
     return select_a_tenth(data, role, seed, together)
 
 
