@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -101,6 +101,8 @@ def run_all(paper: Paper, arguments: Sequence[str]) -> None:
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             failed.append(system)
+        except SystemExit:  # the command line's own, where a system lacks one of the options
+            failed.append(system)
     if failed:
         raise UserError(f"{paper.id}: {len(failed)} of {len(paper.systems)} systems failed: {', '.join(failed)}.")
 
@@ -111,8 +113,8 @@ def _system(paper: Paper, arguments: Sequence[str]) -> str:
     return look.parse_known_args(arguments)[0].system
 
 
-def parse(paper: Paper, arguments: Sequence[str]) -> tuple[str, str, Any, Options]:
-    """(system, protocol, setup, options) from the command line; the setup's defaults are those of the system."""
+def parse(paper: Paper, arguments: Sequence[str]) -> tuple[str, str, Any, Options, set[str]]:
+    """(system, protocol, setup, options, names of the options given); the setup's defaults are those of the system."""
     import tyro
 
     # The system decides the defaults of all other options, so it is looked at first.
@@ -129,12 +131,14 @@ def parse(paper: Paper, arguments: Sequence[str]) -> tuple[str, str, Any, Option
         setup: tyro.conf.OmitArgPrefixes[setup_class] = field(default_factory=lambda: setup)
 
     chosen = tyro.cli(Command, args=arguments, prog=f"ferrepro run {paper.id}", description=paper.description)
-    return chosen.system, chosen.protocol, chosen.setup, chosen.run
+    given = {name[2:].partition("=")[0].replace("-", "_") for name in arguments if name.startswith("--")}
+    return chosen.system, chosen.protocol, chosen.setup, chosen.run, given
 
 
-def run(paper: Paper, system: str, protocol: str, setup: Any, options: Options) -> Path:
+def run(paper: Paper, system: str, protocol: str, setup: Any, options: Options, given: Set[str] = frozenset()) -> Path:
     """Run it unless its record is there; returns the record's folder.
 
+    given: the names of fields that the smoke preset leaves as they are, changed or not.
     Raises UserError for what the user can mend. Any other error is written into a record with status `failed`.
     """
     from fer_common import data as data_module
@@ -144,8 +148,10 @@ def run(paper: Paper, system: str, protocol: str, setup: Any, options: Options) 
     reference = paper.systems[system]
     changed = provenance.changes(setup, reference)
     if options.preset == "smoke":
-        shrunken = {k: v for k, v in paper.smoke.items() if k not in changed and hasattr(setup, k)}
-        setup = dataclasses.replace(setup, **shrunken)
+        kept = changed.keys() | given
+        setup = dataclasses.replace(
+            setup, **{k: v for k, v in paper.smoke.items() if k not in kept and hasattr(setup, k)}
+        )
         data = data.take(splits.subset(data, SMOKE_IMAGES))
     changed.pop("init", None)  # every row says it in a column of its own
     if protocol in paper.prepare:
@@ -293,13 +299,12 @@ class Run:
         print(f"note: {text}")
         self.record.notes = [*self.record.notes, text]
 
-    def other(self, system: str, protocol: str | None = None) -> Path:
-        """The folder of the record of another system of the paper, with the same seed, data and preset; under the same
-        protocol unless one is named. Run first if it is not there, with its own defaults."""
-        mine = self.record.system, self.record.protocol
-        print(f"needs {system} under {protocol or mine[1]}:")
+    def other(self, system: str) -> Path:
+        """The folder of the record of another system of the paper under the same protocol, with the same seed, data
+        and preset, and its own defaults. Run first if it is not there."""
+        print(f"needs {system}:")
         options = dataclasses.replace(self.options, again=False)
-        return run(self.paper, system, protocol or mine[1], self.paper.systems[system], options)
+        return run(self.paper, system, self.record.protocol, self.paper.systems[system], options)
 
     def resume(self, model) -> None:
         """Bring a compiled model back to the end of the last finished epoch, if there is one.

@@ -36,9 +36,9 @@ falls away where claim and run score the same images, and for anything but accur
 the points between. `reachable only on Training`: a claim on test images that lies above every held-out interval and
 not above the one on images that a part of the system was trained on. `not decided`: h exceeds 3 points (log loss has
 no points and no such limit), however far the claim lies; gap and h stand beside it. `single run`: n = 1, which never
-counts as reproduced. `not run`: nothing ran. In brackets after a usage: what its images were to the run; `seen`: scored,
-although a part of the system (an extractor, a scaler, a copy of the image) was fitted on them; `pooled`: the three
-usages together. ci_low and ci_high bound m itself at 95 %, over seeds and images; with one run, over images.
+counts as reproduced. `not run`: nothing ran. In brackets after a usage: what its images were to the run; `seen`:
+scored, although a part of the system (an extractor, a scaler, a copy of the image) was fitted on them; `pooled`: the
+three usages together. ci_low and ci_high bound m itself at 95 %, over seeds and images; with one run, over images.
 """
 
 
