@@ -72,7 +72,7 @@ class Proposed(Features):
     max_depth: int = assumed(6, "not printed; xgboost's default")
     max_bin: int = assumed(64, "not printed; a quarter of xgboost's default, for speed")
     rounds: int = assumed(100, "not printed; the most, early stopping ends sooner where there is something to tell")
-    patience: int = assumed(10, "not printed; rounds without a lower log loss on the selection rows")
+    patience: int = assumed(10, "not printed; rounds without a lower log loss on the selection rows; 0: no stopping")
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,14 @@ class Regularised(Proposed):
     reg_lambda: float = inferred(
         1.0, "IV: in-built regularisation is praised, against its equations; xgboost's default"
     )
+
+
+@dataclass(frozen=True)
+class Unstopped(Proposed):
+    """The same without early stopping."""
+
+    rounds: int = assumed(300, "no early stopping is described; three times the rounds that the others may have")
+    patience: int = inferred(0, "no early stopping is described; 0: none")
 
 
 @dataclass(frozen=True)
@@ -108,7 +116,8 @@ class Dart(Proposed):
         "dart", "title of 3.2; xgboost's own `normalize_type`, the weights of trees"
     )
     rate_drop: float = assumed(0.1, "not printed; at xgboost's default of 0 the normalisation does nothing")
-    rounds: int = assumed(60, "not printed; no early stopping, since later rounds reweight the earlier trees")
+    rounds: int = assumed(60, "not printed")
+    patience: int = assumed(0, "no early stopping, since later rounds reweight the earlier trees")
 
 
 @dataclass(frozen=True)
@@ -253,6 +262,7 @@ class WeightedMaximumSgd(WeightedMaximum):
 SYSTEMS = {
     "proposed": Proposed(),
     "proposed_regularised": Regularised(),
+    "proposed_unstopped": Unstopped(),
     "proposed_unit_vectors": UnitVectors(),
     "proposed_class_weights": ClassWeights(),
     "proposed_dart": Dart(),
@@ -649,18 +659,17 @@ def boost(run: experiment.Run) -> None:
 
     started = time.perf_counter()
     curves: dict = {}
-    patience = None if setup.normalisation == "dart" else setup.patience
     model = xgb.train(
         parameters,
         fitted,
         setup.rounds,
         evals=[(fitted, "fit"), (watched, "select")],
         evals_result=curves,
-        early_stopping_rounds=patience,
+        early_stopping_rounds=setup.patience or None,
         verbose_eval=False,
         callbacks=[Clock()],
     )
-    best = model.best_iteration + 1 if patience else setup.rounds
+    best = model.best_iteration + 1 if setup.patience else setup.rounds
     seconds = np.diff([started, *ended])
     for number, second in enumerate(seconds):
         run.history.append(
