@@ -722,7 +722,7 @@ def boost_with_leaf_norm(run: experiment.Run, parameters: dict, fitted, found: n
         run.history.append(row | {"seconds": round(time.perf_counter() - started, 3)})
         if row["select_loss"] < best[0]:
             best, kept = (row["select_loss"], number), {number: probabilities}
-        if number - best[1] >= setup.patience:
+        if setup.patience and number - best[1] >= setup.patience:
             break
     run.keep(kept)
 
