@@ -122,10 +122,7 @@ def intervals(labels: np.ndarray, probabilities: np.ndarray, cache: Path | None 
 
     cache: a folder that keeps them by the digest of what they were made from.
     """
-    sha = hashlib.sha256(f"{VERSION} {RESAMPLES} {probabilities.shape} {probabilities.dtype}".encode())
-    sha.update(np.ascontiguousarray(labels))
-    sha.update(np.ascontiguousarray(probabilities))
-    kept = None if cache is None else Path(cache) / f"{sha.hexdigest()[:32]}.json"
+    kept = None if cache is None else kept_at(labels, probabilities, cache)
     if kept is not None and kept.is_file():
         return json.loads(kept.read_text())
     found = {
@@ -138,3 +135,11 @@ def intervals(labels: np.ndarray, probabilities: np.ndarray, cache: Path | None 
         temporary.write_text(json.dumps(found))
         temporary.rename(kept)
     return found
+
+
+def kept_at(labels: np.ndarray, probabilities: np.ndarray, cache: Path) -> Path:
+    """Where `intervals` keeps what it finds for these predictions."""
+    sha = hashlib.sha256(f"{VERSION} {RESAMPLES} {probabilities.shape} {probabilities.dtype}".encode())
+    sha.update(np.ascontiguousarray(labels))
+    sha.update(np.ascontiguousarray(probabilities))
+    return Path(cache) / f"{sha.hexdigest()[:32]}.json"
