@@ -101,6 +101,8 @@ def systems(summary: pd.DataFrame, paper: str) -> str:
             continue
         name = "PrivateTest (score)"
         shown = {m: tables.shown(row, f"{name} {m}", m) for m in tables.HEADLINES}
+        if not shown["accuracy"]:
+            continue
         first = {
             "system": row["system"],
             "init": row["init"],
@@ -220,6 +222,7 @@ def changed(sensitivity: pd.DataFrame, file: claims.ClaimsFile) -> str:
     for _, row in own.iterrows():
         rows.append(
             {
+                "system": row["system"],
                 "changed": row["changes"],
                 "parameters": tables.whole(row["parameters"]),
                 "scored on": row["usage"],

@@ -253,7 +253,7 @@ def test_without_tensorflow(tmp_path):
 def test_official_keeps_private_test_out_of_fit_and_select(faces):
     """Whatever a script asks for, the roles that `official` hands out hold no PrivateTest row to train or select on."""
     role = cnn_13_epochs.PROTOCOLS["official"](faces, 0)
-    run = experiment.Run(records.Record(**MINIMAL), None, faces, role, None, None)
+    run = experiment.Run(records.Record(**MINIMAL), None, faces, role, None, None, cnn_13_epochs.PAPER)
     for wanted in ("fit", "select"):
         assert "PrivateTest" not in faces.usage[run.rows(wanted)]
 
