@@ -4,7 +4,7 @@ Paper: Rajeshwari M and Krishna Prasad K, "Transforming Facial Expression Predic
 Features and Innovated XG-Boost Algorithm", INFOCOMP 23(2), December 2024.
 
 Claimed: 99.19 % accuracy with 98 % precision, recall and F1 (Tables 1, 2 and 4, Conclusion), and 0.99 on train and test
-alike (Table 3), after a split of 80:20; beside it numbers for eleven other systems.
+alike (Table 3), after a split of 80:20; beside it numbers for other systems, some of them its own comparisons.
 
 Run: `ferrepro run resnet50_xgboost --init random`, or `python -m reproductions.resnet50_xgboost --init random`. With
 `--init finetuned` the ResNet50 must have been trained before: `--system extractor --init random --save-model`.
@@ -14,6 +14,7 @@ Cost and result: on the paper's page in docs/, made from the committed records.
 Differences to what the paper may have done, numbered:
 1. "Weight normalised" is defined nowhere: the system `proposed` reads it as normalised features, which the text names;
    `proposed_unit_vectors`, `proposed_class_weights`, `proposed_dart` and `proposed_leaf_norm` are the other readings.
+   `proposed_regularised` and `proposed_unstopped` settle what else is open: the regulariser and early stopping.
 2. Whether its ResNet50 had ImageNet weights, random ones or some trained on faces is not said: `init`.
 3. How features were reduced is not said: the 256 columns that separate the classes best (analysis of variance).
 4. The denoising and the fusion systems are quoted in the paper without details; those here are our construction.
@@ -157,7 +158,7 @@ class Extractor:
 
     init: str = assumed("imagenet", "not printed; what a ResNet50 for feature extraction starts from as a rule")
     image_size: int = assumed(48, "resizing is named (Proposed methodology), the size is not; FER2013's own")
-    epochs: int = assumed(10, "not printed; what two cores allow, about 4.5 minutes each")
+    epochs: int = assumed(10, "not printed; what two cores allow")
     batch_size: int = assumed(64, "not printed")
     learning_rate: float = inferred(0.001, "3.1: adaptive learning instead of a fixed rate; AdamW's usual peak value")
     warmup: float = assumed(0.1, "not printed; this share of the steps before a cosine decay to zero")
