@@ -317,6 +317,9 @@ class Run:
         self.model = model
         self.record.parameters = int(model.count_params())
         model.optimizer.build(model.trainable_variables)
+        # The metrics' variables too: TensorFlow traces the step of `fit` a second time if it makes any variable.
+        model.compute_metrics(None, np.zeros(1), np.full((1, *model.output_shape[1:]), 0.5))
+        model.reset_metrics()
         path = self.partial / "checkpoint.npz"
         if not path.exists():
             return
