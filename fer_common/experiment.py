@@ -41,6 +41,7 @@ class Paper:
     train: builds, fits and scores through the `Run` it is given.
     prepare: protocol → function(data, seed) that repeats or alters images before they are split; a scored row whose
     image, altered or not, is also fitted then has the role `seen`.
+    later_stages: systems that only train another one on, under a protocol of their own; `--system all` leaves them out.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Paper:
     smoke: dict[str, Any]
     train: Callable[["Run"], None]
     prepare: dict[str, Callable[[FaceData, int], FaceData]] = field(default_factory=dict)
+    later_stages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,10 +94,11 @@ def command(paper: Paper, arguments: Sequence[str] | None = None) -> None:
 
 
 def run_all(paper: Paper, arguments: Sequence[str]) -> None:
-    """Every system of the paper in turn with the same options; a UserError of one does not keep the next from running,
-    and ends in one that names them all."""
+    """Every system of the paper but its later stages in turn, with the same options; a UserError of one does not keep
+    the next from running, and ends in one that names them all."""
     failed = []
-    for system in paper.systems:
+    systems = [system for system in paper.systems if system not in paper.later_stages]
+    for system in systems:
         try:
             run(paper, *parse(paper, [*arguments, "--system", system]))
         except UserError as error:
@@ -104,7 +107,7 @@ def run_all(paper: Paper, arguments: Sequence[str]) -> None:
         except SystemExit:  # the command line's own, where a system lacks one of the options
             failed.append(system)
     if failed:
-        raise UserError(f"{paper.id}: {len(failed)} of {len(paper.systems)} systems failed: {', '.join(failed)}.")
+        raise UserError(f"{paper.id}: {len(failed)} of {len(systems)} systems failed: {', '.join(failed)}.")
 
 
 def _system(paper: Paper, arguments: Sequence[str]) -> str:

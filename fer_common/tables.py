@@ -38,7 +38,8 @@ not above the one on images that a part of the system was trained on. `not decid
 no points and no such limit), however far the claim lies; gap and h stand beside it. `single run`: n = 1, which never
 counts as reproduced. `not run`: nothing ran. In brackets after a usage: what its images were to the run; `seen`:
 scored, although a part of the system (an extractor, a scaler, a copy of the image) was fitted on them; `pooled`: the
-three usages together. ci_low and ci_high bound m itself at 95 %, over seeds and images; with one run, over images.
+usages that the split drew from, together. ci_low and ci_high bound m itself at 95 %, over seeds and images; with one
+run, over images.
 """
 
 
@@ -382,15 +383,16 @@ def _running(group: Group, metric: str, epochs: list[int]) -> Measured:
 
 
 def _epoch_choices(group: Group) -> Iterator[tuple[str, list[int]]]:
-    """(name, epoch of each run): the last one, and the best on the select rows where there are any."""
-    yield "last", [record.epochs_run for record, _, _ in group.runs]
+    """(name, epoch of each run): the last one, and the best on the select rows where that is another."""
+    last = [record.epochs_run for record, _, _ in group.runs]
+    yield "last", last
     best = [record.best_epoch for record, _, _ in group.runs]
-    if None not in best and all(b in run[2].epochs for b, run in zip(best, group.runs)):
+    if best != last and None not in best and all(b in run[2].epochs for b, run in zip(best, group.runs)):
         yield "best on select", best
 
 
 def summary(groups: list[Group], scores: Scores) -> pd.DataFrame:
-    """One row per setup that ran (and one more for the epoch best on the `select` rows), every headline per usage."""
+    """One row per setup that ran (and one more where another epoch is best on the `select` rows), every headline per usage."""
     rows = []
     for group in groups:
         if group.record.changes:

@@ -455,8 +455,8 @@ def finetuned_record(run: experiment.Run, wanted: str):
     system, protocol = wanted.split("/")
     for folder in sorted((run.options.runs / run.record.paper / system).glob(f"{protocol}-*/model.keras")):
         record = records.read(folder.parent)[0]
-        same = (record.preset, record.data) == ("smoke" if run.record.preset == "smoke" else "full", run.record.data)
-        if same or (record.preset != "smoke" and record.data["fingerprint"] == run.record.data["fingerprint"]):
+        same_data = record.data["fingerprint"] == run.record.data["fingerprint"]
+        if same_data and (record.preset == "smoke") == (run.record.preset == "smoke"):
             return folder.parent, record
     start = "finetuned" if system == "extractor_continued" else "random"
     raise UserError(
@@ -708,11 +708,7 @@ def boost_with_leaf_norm(run: experiment.Run, parameters: dict, fitted, found: n
         started = time.perf_counter()
         fitted.set_base_margin(score[fit])
         trees = xgb.train(parameters | {"eta": 1.0, "base_score": 0.0}, fitted, 1)
-        leaves = trees.trees_to_dataframe()
-        leaves = leaves[leaves["Feature"] == "Leaf"]
-        norms = np.sqrt((leaves["Gain"] ** 2).groupby(leaves["Tree"]).sum().to_numpy())
-        step = trees.predict(everything, output_margin=True)
-        score += setup.learning_rate * setup.leaf_norm * step / np.maximum(norms, 1e-12)
+        score += setup.learning_rate * setup.leaf_norm * step_of_norm_1(trees, everything)
         probabilities = np.exp(score - score.max(1, keepdims=True))
         probabilities /= probabilities.sum(1, keepdims=True)
         row = {"epoch": number}
@@ -726,6 +722,14 @@ def boost_with_leaf_norm(run: experiment.Run, parameters: dict, fitted, found: n
         if setup.patience and number - best[1] >= setup.patience:
             break
     run.keep(kept)
+
+
+def step_of_norm_1(trees, matrix) -> np.ndarray:
+    """float (N, classes): what one tree a class adds to the scores, each tree's leaf weights scaled to norm 1."""
+    leaves = trees.trees_to_dataframe()
+    leaves = leaves[leaves["Feature"] == "Leaf"]
+    norms = np.sqrt((leaves["Gain"] ** 2).groupby(leaves["Tree"]).sum().to_numpy())
+    return trees.predict(matrix, output_margin=True) / np.maximum(norms, 1e-12)
 
 
 def classify(run: experiment.Run) -> None:
@@ -786,6 +790,7 @@ PAPER = experiment.Paper(
     smoke={"init": "random", "image_size": 32, "epochs": 1, "selected": 64, "rounds": 5, "components": 20},
     train=train,
     prepare=PREPARE,
+    later_stages=("extractor_continued",),
 )
 
 
