@@ -221,9 +221,12 @@ class Dcnn1(SmallCnn):
 
 @dataclass(frozen=True)
 class Dcnn2(Dcnn1):
-    """Second of two structurally similar networks: kernels of 5 × 5."""
+    """Second of two structurally similar networks: fewer kernels, of 5 × 5."""
 
-    kernel_size: int = assumed(5, "Table 1: a second, similar network; how it differs is not printed")
+    filters: tuple[int, ...] = assumed(
+        (16, 32, 64), "Table 1: a second, similar network; how it differs is not printed"
+    )
+    kernel_size: int = assumed(5, "likewise")
 
 
 @dataclass(frozen=True)
