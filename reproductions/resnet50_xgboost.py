@@ -215,18 +215,14 @@ class Hybrid(SmallCnn):
 class Dcnn1(SmallCnn):
     """First of two structurally similar networks."""
 
-    filters: tuple[int, ...] = assumed((32, 64, 128), "not printed; called deep, so twice FERConvNet's")
-    dropout: float = assumed(0.25, "not printed; with 0.5, tried first, PublicTest was at 45 per cent after all epochs")
+    dropout: float = assumed(0.25, "not printed")
 
 
 @dataclass(frozen=True)
 class Dcnn2(Dcnn1):
-    """Second of two structurally similar networks: fewer kernels, of 5 × 5."""
+    """Second of two structurally similar networks: kernels of 5 × 5."""
 
-    filters: tuple[int, ...] = assumed(
-        (16, 32, 64), "Table 1: a second, similar network; how it differs is not printed"
-    )
-    kernel_size: int = assumed(5, "likewise")
+    kernel_size: int = assumed(5, "Table 1: a second, similar network; how it differs is not printed")
 
 
 @dataclass(frozen=True)
@@ -511,7 +507,9 @@ def train_small_cnn(run: experiment.Run) -> None:
         x = layers.BatchNormalization()(x)
         x = layers.ReLU()(x)
         x = layers.MaxPooling2D()(x)
-    x = layers.Dense(setup.dense_width, activation="relu")(layers.Flatten()(x))
+    # Normalised too: without it, the first try, the rectifiers of this layer died under Adam in one network.
+    x = layers.Dense(setup.dense_width, use_bias=False)(layers.Flatten()(x))
+    x = layers.ReLU()(layers.BatchNormalization()(x))
     x = layers.Dropout(setup.dropout)(x)
     model = keras.Model(inputs, layers.Dense(7, activation="softmax")(x))
     optimizer = optimizers.Adam(setup.learning_rate)
