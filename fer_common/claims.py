@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
+import numpy as np
 
 from fer_common import UserError
 from fer_common.data import EMOTIONS
+from fer_common.data.fer2013 import OFFICIAL_COUNTS
 
 FOLDER = Path(__file__).parent.parent / "reproductions" / "claims"
 
@@ -118,6 +120,59 @@ class Report(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
                     )
 
 
+class ConfusionMatrix(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A printed confusion matrix in shares: a row a true class, a column a predicted one."""
+
+    id: Identifier
+    system: Identifier
+    unit: Literal["fraction", "percent"]
+    where: Text
+    images: Images = "unstated"
+    usage: Usage | None = None
+    columns: list[Text]
+    """The predicted classes in the order of the columns."""
+    rows: dict[str, list[Numeral]]
+    """By true class, one value a column."""
+    note: Text | None = None
+
+
+class Curve(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Printed values epoch by epoch, from the first epoch on."""
+
+    id: Identifier
+    system: Identifier
+    where: Text
+    training_loss: list[Numeral] = []
+    validation_loss: list[Numeral] = []
+    training_accuracy: list[Numeral] = []
+    """In fractions of 1, like the next."""
+    validation_accuracy: list[Numeral] = []
+    seconds: list[Numeral] = []
+    note: Text | None = None
+
+    def columns(self) -> dict[str, list[str]]:
+        """The columns that are there, by name."""
+        names = ("training_loss", "validation_loss", "training_accuracy", "validation_accuracy", "seconds")
+        return {name: getattr(self, name) for name in names if getattr(self, name)}
+
+
+class Band(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What honest single models reach on a data set, in per cent."""
+
+    low: Numeral
+    high: Numeral
+    source: Text
+
+
+class DataSet(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The data that the paper's numbers are about; FER2013 where a file has none."""
+
+    name: Text
+    counts: dict[str, dict[str, WholeNumber]]
+    """By named set of images (a part, a merger of parts): images by class."""
+    band: Band | None = None
+
+
 class Statement(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Something the text says about its numbers, in our words."""
 
@@ -127,6 +182,10 @@ class Statement(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     where: Text
     about: list[Text] = []
     """Ids of the claims or reports it concerns, or numerals that it holds."""
+    of: Text | None = None
+    """Of `highest` and `lowest`: the class or system that is said to be it, to be checked against `about`."""
+    metrics: list[Metric] = []
+    """In which metrics."""
 
 
 class Context(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -169,6 +228,11 @@ class ClaimsFile(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """By system: other systems of the script that the paper's words may also mean; they meet its headline claims."""
     claims: list[Claim]
     reports: list[Report] = []
+    matrices: list[ConfusionMatrix] = []
+    curves: list[Curve] = []
+    data_set: DataSet = msgspec.field(default_factory=lambda: fer2013())
+    runs: Literal["one", "several", "unstated"] = "unstated"
+    """Whether the printed numbers are of one run or means over several (folds, seeds), where the paper says so."""
     statements: list[Statement] = []
     context: list[Context] = []
     other_numerals: list[OtherNumeral] = []
@@ -176,6 +240,22 @@ class ClaimsFile(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     def all_claims(self) -> list[Claim]:
         """The claims, and those inside the reports."""
         return [*self.claims, *(claim for report in self.reports for claim in report.claims())]
+
+
+def fer2013() -> DataSet:
+    """FER2013's parts and their mergers, and the band of FER2013.md."""
+    parts = {usage: np.array(counts) for usage, counts in OFFICIAL_COUNTS.items()}
+    mergers = {
+        "PublicTest + PrivateTest": ("PublicTest", "PrivateTest"),
+        "Training + PublicTest": ("Training", "PublicTest"),
+        "all images": tuple(parts),
+    }
+    parts |= {name: sum(parts[part] for part in own) for name, own in mergers.items()}
+    counts = {name: dict(zip(EMOTIONS, map(str, own))) for name, own in parts.items()}
+    source = (
+        "honest single networks from scratch at 48 px to ImageNet weights at 224 px; above it, an explanation is due"
+    )
+    return DataSet(name="FER2013", counts=counts, band=Band(low="71", high="77", source=source))
 
 
 def schema() -> dict:
@@ -294,7 +374,7 @@ def _cross_check(file: ClaimsFile, root, errors: list[str]) -> None:
 
     collect(root)
     seen = set()
-    for item in (*file.claims, *file.reports, *file.statements):
+    for item in (*file.claims, *file.reports, *file.matrices, *file.curves, *file.statements):
         at = f"line {lines[item.id]}, {item.id}"
         if item.id in seen:
             errors.append(f"{at}: the id is there twice; ids are unique in a file")
@@ -308,10 +388,29 @@ def _cross_check(file: ClaimsFile, root, errors: list[str]) -> None:
                 errors.append(f"{at}: average {item.average} of {item.metric}; expected one of {', '.join(averages)}")
             if (item.unit == "nats") != (item.metric == "log_loss"):
                 errors.append(f"{at}: unit {item.unit} of {item.metric}; a log_loss is in nats, nothing else is")
+        if isinstance(item, ConfusionMatrix):
+            for name in (*item.rows, *item.columns):
+                if name not in file.classes:
+                    errors.append(f"{at}: {name} is no class; expected one of {', '.join(file.classes)}")
+            for name, values in item.rows.items():
+                if len(values) != len(item.columns):
+                    errors.append(
+                        f"{at}: row {name} has {len(values)} values; expected {len(item.columns)}, as columns"
+                    )
+        if isinstance(item, Curve) and len({len(values) for values in item.columns().values()}) != 1:
+            errors.append(f"{at}: the columns of a curve have one value an epoch each; theirs differ in length")
         if isinstance(item, Report):
-            for name in item.rows:
+            for name, row in item.rows.items():
+                if name != "accuracy" and row.accuracy:
+                    errors.append(f"{at}: row {name} has an accuracy; of one class that is its recall, say so")
                 if name not in (*file.classes, "accuracy", "macro", "weighted"):
                     errors.append(f"{at}: row {name} is no class; expected one of {', '.join(file.classes)}")
+
+    for name, own in file.data_set.counts.items():
+        if set(own) != set(file.classes):
+            what = "needs a data_set of its own" if file.data_set.name == "FER2013" else f"{name} has {', '.join(own)}"
+            errors.append(f"data_set: classes and counts must be of the same names; a file about other classes {what}")
+            break
 
 
 _AVERAGES = ("macro", "weighted", "unstated", "lowest", "highest")
@@ -326,6 +425,8 @@ def printed_numerals(file: ClaimsFile) -> set[str]:
     """Every numeral that a claims file accounts for."""
     found = {claim.value for claim in file.all_claims()} | {context.value for context in file.context}
     found |= {row.support for report in file.reports for row in report.rows.values()}
+    found |= {value for matrix in file.matrices for row in matrix.rows.values() for value in row}
+    found |= {value for curve in file.curves for values in curve.columns().values() for value in values}
     found |= {claim.epoch for claim in file.all_claims() if claim.epoch}
     found |= {claim.n_images for claim in file.all_claims() if claim.n_images}
     found |= {item for statement in file.statements for item in statement.about}

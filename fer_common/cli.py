@@ -1,10 +1,10 @@
-"""The command `ferrepro`: list, run, tables, data, claims. Each part imports what it needs when it is called."""
+"""The command `ferrepro`. Each part imports what it needs when it is called."""
 
 import importlib
-import json
 import shutil
 import subprocess
 import sys
+from json import dumps
 from pathlib import Path
 from typing import Annotated
 
@@ -102,6 +102,47 @@ def tables(runs: Path = RUNS, tables: Path = TABLES) -> None:
     print(f"{', '.join(built)} written to {tables} as csv, md and tex")
 
 
+def audit(
+    papers: tyro.conf.Positional[tuple[str, ...]] = (),
+    verbose: bool = False,
+    strict: bool = False,
+    out: Path | None = None,
+) -> None:
+    """Can the printed numbers be true? Arithmetic on claims files; nothing is trained.
+
+    Args:
+        papers: papers of the suite, or claims files of any other; default: all of the suite.
+        verbose: every finding, not one paragraph a paper.
+        strict: exit with status 1 if anything is inconsistent.
+        out: a folder for audit.csv and audit.md.
+    """
+    from fer_common import audit as auditor
+    from fer_common import claims
+
+    rows, inconsistent = [], False
+    for name in papers or sorted(path.stem for path in claims.FOLDER.glob("*.yaml")):
+        path = claims.FOLDER / f"{name}.yaml"
+        if not path.exists() and not (path := Path(name)).exists():
+            known = ", ".join(sorted(own.stem for own in claims.FOLDER.glob("*.yaml")))
+            raise UserError(f"There is no claims file {name}; give the path of one, or one of {known}.")
+        file = claims.read(path)
+        found = auditor.audit(file)
+        print(auditor.summary(file, found))
+        for row in auditor.rows(file, found) if verbose else ():
+            print(f"  {row['verdict']}: {row['about']} ({row['check']})\n    {row['evidence']}")
+            for key, said in (("condition", "only if"), ("settle", "would settle it:")):
+                if row[key]:
+                    print(f"    {said} {row[key]}")
+        print()
+        rows += auditor.rows(file, found)
+        inconsistent |= any(finding.verdict == "inconsistent" for finding in found)
+    if out:
+        auditor.write(rows, out)
+        print(f"audit written to {out} as csv and md")
+    if strict and inconsistent:
+        sys.exit(1)
+
+
 def docs() -> None:
     """Renew the generated parts of README.md and docs/ from the committed tables, setups and benchmarks."""
     from fer_common import report
@@ -132,32 +173,44 @@ def fetch() -> None:
     print(f"FER2013 is in {target} and will be found there.")
 
 
-def check(path: tyro.conf.Positional[str | None] = None, allow_subset: AllowSubset = False) -> None:
-    """What a copy of FER2013 is: its form, whether it is whole, counts per usage and class, fingerprint.
+def check(
+    path: tyro.conf.Positional[str | None] = None,
+    allow_subset: AllowSubset = False,
+    votes: Path | None = None,
+    json: Path | None = None,
+    figure: Path | None = None,
+    brief: bool = False,
+) -> None:
+    """What a copy of FER2013 really is: counts, looks, twins within and across usages, and remarks.
 
     Args:
         path: the copy; default: the variable FER2013, then the cache.
+        votes: FER+'s fer2013new.csv, for what a crowd makes of the labels.
+        json: a file for the same as JSON.
+        figure: an image file for the same drawn.
+        brief: the counts alone, at once.
     """
     import hashlib
 
-    import numpy as np
-
     from fer_common import data as data_module
-    from fer_common.data import EMOTIONS, USAGES, fer2013
+    from fer_common.data import fer2013, ferplus, passport
 
     data = data_module.load(path, allow_subset=allow_subset)
-    print(f"{data.source}: {data.origin}")
+    if brief:
+        counts = ", ".join(f"{usage} {(data.usage == usage).sum():,}" for usage in data_module.USAGES)
+        return print(f"{data.source}: {data.origin}, fingerprint {data.fingerprint}, {counts}")
     if Path(data.origin).is_file():
         with Path(data.origin).open("rb") as file:
             md5 = hashlib.file_digest(file, "md5").hexdigest()
         print(f"MD5 {md5}: {fer2013.ORIGINAL_MD5.get(md5, 'none of the original files')}")
-    print(f"fingerprint {data.fingerprint}, {len(data):,} images, values {data.images.min()} to {data.images.max()}")
-    print(f"{'':12}{'images':>8}" + "".join(f"{name:>10}" for name in EMOTIONS))
-    for usage in USAGES:
-        counts = np.bincount(data.labels[data.usage == usage], minlength=len(EMOTIONS))
-        same = data.source != "synthetic" and tuple(counts) == fer2013.OFFICIAL_COUNTS[usage]
-        print(f"{usage:12}{counts.sum():8,}" + "".join(f"{n:10,}" for n in counts) + ("  as published" if same else ""))
-    print(f"{len(data) - len(np.unique(data.identical)):,} images repeat an earlier one byte for byte")
+    made = passport.make(data, ferplus.read(votes, data) if votes else None)
+    print(passport.text(made))
+    if json:
+        json.write_text(dumps(made.as_dict(), indent=1) + "\n")
+    if figure:
+        from fer_common import figures
+
+        figures.draw_passport(made, figure)
 
 
 def show(
@@ -185,7 +238,7 @@ def claims_schema() -> None:
     """The JSON Schema of a claims file."""
     from fer_common import claims
 
-    print(json.dumps(claims.schema(), indent=1))
+    print(dumps(claims.schema(), indent=1))
 
 
 def data_group() -> None:
@@ -198,7 +251,15 @@ def claims_group() -> None:
 
 DESCRIPTION = "Papers on facial expression recognition with FER2013: what they claim beside what one gets."
 GROUPS = {"data": {"fetch": fetch, "check": check, "show": show}, "claims": {"schema": claims_schema}}
-COMMANDS = {"list": list_papers, "run": run, "tables": tables, "docs": docs, "data": data_group, "claims": claims_group}
+COMMANDS = {
+    "list": list_papers,
+    "run": run,
+    "tables": tables,
+    "audit": audit,
+    "docs": docs,
+    "data": data_group,
+    "claims": claims_group,
+}
 
 if __name__ == "__main__":
     main()

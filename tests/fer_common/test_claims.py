@@ -11,6 +11,8 @@ from tests.conftest import ROOT, command
 PAPERS = {  # the paper's text, and where its results section begins and ends
     "cnn_13_epochs": ("002_1bb084239491745b.txt", "3.1 Experimental settings", None),
     "resnet50_xgboost": ("003_d756865b36491b0a.txt", "III. Results and Discussions", "REFERENCES"),
+    "resnet50v2_vit": ("004_b4cbeff6e01c447a.txt", "4. Results and Discussion", "Conflict of interest"),
+    "multitask_lightweight": ("000_97432055eba806c8.txt", "Experimental Insights", "REFERENCES"),
 }
 GOOD = """\
 paper: example
@@ -104,4 +106,4 @@ def test_every_paper_has_a_claims_file_with_known_systems():
         not_run = {name for name, what in file.systems.items() if "not run" in what}
         assert set(file.systems) - not_run == set(script.systems)
         assert {reading for names in file.readings.values() for reading in names} <= set(script.systems)
-    assert {path.stem for path in Path(claims.FOLDER).glob("*.yaml")} == set(papers)
+    assert {path.stem for path in Path(claims.FOLDER).glob("*.yaml")} == set(PAPERS) >= set(papers)

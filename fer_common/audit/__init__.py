@@ -1,0 +1,71 @@
+"""Can the printed numbers be true? Arithmetic on a claims file, claim by claim, before anyone trains anything.
+
+No check knows a paper. A number is `inconsistent` only where it is infeasible under every reading that the paper does
+not exclude; which one it needs otherwise is said. Numbers are inconsistent; people are not.
+"""
+
+import csv
+from pathlib import Path
+
+from fer_common.audit.checks import CHECKS
+from fer_common.audit.finding import VERDICTS, Finding
+from fer_common.claims import ClaimsFile
+
+
+def audit(file: ClaimsFile) -> list[Finding]:
+    """Every check on every item of a claims file, in the order of CHECKS."""
+    known_by = {claim.id for claim in file.all_claims() if claim.headline == "yes"}
+    found = []
+    for check in CHECKS:
+        for finding in check(file):
+            concerned = bool(known_by & set(finding.about))
+            found.append(Finding(**vars(finding) | {"headline": concerned}))
+    return found
+
+
+def summary(file: ClaimsFile, found: list[Finding]) -> str:
+    """One paragraph: how many findings of each kind, and the gravest of four checks in words."""
+    numbers = ", ".join(f"{n} {verdict}" for verdict in VERDICTS if (n := sum(f.verdict == verdict for f in found)))
+    grave = [f for f in found if f.verdict == "inconsistent"]
+    grave += [f for f in found if f.verdict == "consistent only if" and f.headline]
+    grave += [f for f in found if f.verdict == "consistent only if" and not f.headline]
+    grave += [f for f in found if f.verdict == "warning" and f.headline]
+    by_check = {f.check: f for f in reversed(grave)}  # the gravest of each check
+    said = " ".join(f"{f.sentence()}." for f in [f for f in grave if by_check[f.check] is f][:4])
+    if not found:
+        return f"{file.paper}: no number is printed that could be checked."
+    return f"{file.paper}: {numbers}. {said}".strip()
+
+
+COLUMNS = ("paper", "check", "verdict", "about", "headline", "evidence", "condition", "settle")
+
+
+def rows(file: ClaimsFile, found: list[Finding]) -> list[dict[str, str]]:
+    """The findings as rows of a table, the gravest first."""
+    return [
+        {
+            "paper": file.paper,
+            "check": finding.check,
+            "verdict": finding.verdict,
+            "about": ", ".join(finding.about),
+            "headline": "yes" if finding.headline else "no",
+            "evidence": finding.evidence,
+            "condition": finding.condition,
+            "settle": finding.settle,
+        }
+        for finding in sorted(found, key=lambda finding: VERDICTS.index(finding.verdict))
+    ]
+
+
+def write(found: list[dict[str, str]], folder: Path) -> None:
+    """`rows` as audit.csv and audit.md in `folder`."""
+    from tabulate import tabulate
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "audit.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(found)
+    (folder / "audit.md").write_text(
+        tabulate([list(row.values()) for row in found], COLUMNS, "pipe", disable_numparse=True) + "\n"
+    )

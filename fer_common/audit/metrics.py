@@ -1,0 +1,93 @@
+"""What printed metrics say of each other: averages, AUC, loss."""
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from fer_common.audit.printed import Bounds, overlap
+
+CLIP = 1e-7  # Keras clips probabilities here; PyTorch and scikit-learn cut elsewhere or not at all
+
+
+def harmonic(precision: Bounds, recall: Bounds) -> Bounds:
+    """F1 = 2·P·R / (P + R) over the corners; it grows with both."""
+    ends = [2 * p * r / (p + r) if p + r else Fraction(0) for p, r in zip(precision, recall)]
+    return ends[0], ends[1]
+
+
+def f1_of_means_is_possible(f1: Bounds, precision: Bounds, recall: Bounds) -> bool:
+    """Whether F1 can be the harmonic mean of the printed precision and recall."""
+    return overlap(f1, harmonic(precision, recall))
+
+
+def mean_f1_is_possible(f1: Bounds, precision: Bounds, recall: Bounds) -> bool:
+    """Whether F1 can be the mean over classes (or runs) of harmonic means, given mean precision and recall.
+
+    The harmonic mean is concave, so the mean F1 is at most the harmonic mean of the means (Jensen). From below, each
+    F1 is at least 2·P·R / 2 = P·R, and P·R ≥ P + R − 1; so the mean F1 is at least mean P + mean R − 1.
+    """
+    return f1[0] <= harmonic(precision, recall)[1] and f1[1] >= max(Fraction(0), precision[0] + recall[0] - 1)
+
+
+def auc_of_hard_labels(matrix: np.ndarray) -> float:
+    """Macro one-vs-rest AUC of predicted classes instead of probabilities: the mean of (recall + specificity) / 2.
+
+    matrix: (K, K) counts, rows true. A ROC curve of hard labels has one corner, at (1 − specificity, recall).
+    """
+    matrix = np.asarray(matrix, float)
+    own, total = matrix.sum(1), matrix.sum()
+    recall = np.diag(matrix) / own
+    specificity = 1 - (matrix.sum(0) - np.diag(matrix)) / (total - own)
+    return float(np.mean((recall + specificity) / 2))
+
+
+def accuracy_at_least(loss: Bounds) -> float:
+    """The lowest accuracy that a mean cross-entropy in nats allows: a wrong argmax has at most 1/2 on the true class,
+    so that each error costs ln 2 or more."""
+    return max(0.0, 1 - float(loss[1]) / math.log(2))
+
+
+def loss_at_most(accuracy: Bounds, n_classes: int) -> float:
+    """The highest mean cross-entropy in nats at such an accuracy, with probabilities clipped as Keras does: −ln 1e-7
+    an error, and ln K a hit, since the largest of K probabilities is at least 1/K."""
+    hits = float(accuracy[0])
+    return (1 - hits) * -math.log(CLIP) + hits * math.log(n_classes)
+
+
+def same_offsets(table: Sequence[Sequence[Fraction]]) -> list[tuple[int, int, Fraction]]:
+    """Pairs of columns (metrics) whose difference is one and the same in every row (system): (i, j, difference)."""
+    found = []
+    for i in range(len(table[0])):
+        for j in range(i + 1, len(table[0])):
+            differences = {row[i] - row[j] for row in table}
+            if len(differences) == 1:
+                found.append((i, j, differences.pop()))
+    return found
+
+
+def longest_straight_line(values: Sequence[str]) -> tuple[int, int, Fraction, float]:
+    """(first, last, step, surprise) of the stretch of values that most surprisingly lies on a straight line.
+
+    A stretch does if one line passes within half a unit of the last printed digit of each of its values. surprise: how
+    many powers of ten less likely than differences spread evenly between 0 and twice the step.
+    """
+    numbers = [Fraction(value) for value in values]
+    units = [Fraction(1, 10 ** len(value.partition(".")[2])) for value in values]
+    best = (0, 0, Fraction(0), 0.0)
+    for first in range(len(values) - 1):
+        slopes: list[Bounds] = []  # what each pair within the stretch allows
+        for last in range(first + 1, len(values)):
+            for other in range(first, last):
+                slack, apart = (units[last] + units[other]) / 2, numbers[last] - numbers[other]
+                slopes.append(((apart - slack) / (last - other), (apart + slack) / (last - other)))
+            if max(low for low, _ in slopes) > min(high for _, high in slopes):
+                break
+            step = (numbers[last] - numbers[first]) / (last - first)
+            unit = max(units[first : last + 1])
+            chance = min(1.0, float(3 * unit / (2 * abs(step)))) if step else 1.0
+            surprise = -(last - first - 1) * math.log10(chance)
+            if surprise > best[3]:
+                best = (first, last, step, surprise)
+    return best

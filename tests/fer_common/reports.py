@@ -1,0 +1,166 @@
+"""True reports, matrices and headlines as papers print them, drawn at random, and ways to tamper with them."""
+
+import re
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
+
+import numpy as np
+from sklearn.metrics import classification_report, precision_recall_fscore_support
+
+from fer_common.claims import Claim, ClaimsFile, ConfusionMatrix, DataSet, Reference, Report, ReportRow
+
+ROUNDINGS = (ROUND_HALF_UP, ROUND_HALF_EVEN, ROUND_DOWN)
+
+
+def draw_counts(rng: np.random.Generator, n_classes: int | None = None) -> np.ndarray:
+    """int (K, K): a confusion matrix, from balanced to very imbalanced, from poor to near perfect."""
+    k = n_classes or int(rng.integers(2, 11))
+    shares = rng.dirichlet(np.full(k, rng.choice([0.3, 1.0, 100.0])))
+    sizes = np.maximum(1, (shares * rng.choice([50, 500, 3589, 30000])).astype(int))
+    sizes[0] *= rng.random() < 0.95  # now and then a class without images
+    skill = rng.choice([0.0, 0.5, 3.0, 20.0, 300.0])
+    rows = [rng.dirichlet(np.full(k, 0.7) + skill * (np.arange(k) == label)) for label in range(k)]
+    return np.array([rng.multinomial(n, row) for n, row in zip(sizes, rows)])
+
+
+def as_predictions(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(labels, predicted), one entry an image."""
+    labels, predicted = np.indices(matrix.shape).reshape(2, -1)
+    return np.repeat(labels, matrix.ravel()), np.repeat(predicted, matrix.ravel())
+
+
+def write(value: float, decimals: int, rounding: str) -> str:
+    return str(Decimal(repr(float(value))).quantize(Decimal(1).scaleb(-decimals), rounding=rounding))
+
+
+def file_of(
+    matrices: list[np.ndarray], rng: np.random.Generator, *, runs: str = "one", whole: bool = False
+) -> ClaimsFile:
+    """What a paper prints of confusion matrices of one system (one a run, means over them): the report, the matrix in
+    per cent, and the headlines. `whole`: no row of the report is left out, and accuracy is accuracy."""
+    decimals, rounding = int(rng.integers(2, 5)), str(rng.choice(ROUNDINGS))
+    decimals_of_matrix, one_vs_rest, partial = int(rng.integers(0, 4)), *(rng.random(2) < (0 if whole else 0.1))
+    classes = [f"class_{i}" for i in range(len(matrices[0]))]
+    sizes = matrices[0].sum(1)
+
+    def out(value):
+        return write(value, decimals, rounding)
+
+    scores = {}
+    for average in (None, "macro", "weighted"):
+        own = [
+            precision_recall_fscore_support(*as_predictions(m), labels=range(len(m)), average=average, zero_division=0)[
+                :3
+            ]
+            for m in matrices
+        ]
+        scores[average] = np.mean(own, axis=0)
+    accuracy = np.mean([np.trace(m) / m.sum() for m in matrices])
+    rows = {
+        name: ReportRow(precision=out(p), recall=out(r), f1=out(f), support=str(n))
+        for name, p, r, f, n in zip(classes, *scores[None], sizes)
+    }
+    total = str(sizes.sum())
+    rows["accuracy"] = ReportRow(accuracy=out(accuracy), support=total)
+    for average in ("macro", "weighted"):
+        p, r, f = map(out, scores[average])
+        rows[average] = ReportRow(precision=p, recall=r, f1=f, support=total)
+    if partial:
+        del rows[classes[-1]]
+    if one_vs_rest:
+        accuracy = 1 - 2 * (1 - accuracy) / len(classes)
+    share = 100 * np.mean([m / np.maximum(m.sum(1, keepdims=True), 1) for m in matrices], axis=0)
+    average = str(rng.choice(["macro", "weighted", "unstated"]))
+    p, r, f = scores["macro" if average == "unstated" else average]
+    common = {"system": "net", "unit": "fraction", "where": "Table 1", "images": "test"}
+    claims = [Claim(id="accuracy", metric="accuracy", value=out(accuracy), **common)]
+    for metric, value in (("precision", p), ("recall", r), ("f1", f)):
+        claims.append(Claim(id=metric, metric=metric, value=out(value), average=average, **common))
+    return ClaimsFile(
+        paper="drawn",
+        reference=Reference(),
+        classes=classes,
+        systems={"net": "drawn"},
+        claims=claims,
+        reports=[Report(id="report", system="net", unit="fraction", where="Table 2", rows=rows)],
+        matrices=[
+            ConfusionMatrix(
+                id="matrix",
+                system="net",
+                unit="percent",
+                where="Table 3",
+                columns=classes,
+                rows={name: [write(v, decimals_of_matrix, rounding) for v in row] for name, row in zip(classes, share)},
+            )
+        ],
+        data_set=DataSet(name="drawn", counts={"test": dict(zip(classes, map(str, sizes)))}),
+        runs=runs,
+    )
+
+
+def draw_file(rng: np.random.Generator) -> ClaimsFile:
+    """A true paper: of one run, or of means over folds of the same size."""
+    if rng.random() < 0.7:
+        return file_of([draw_counts(rng)], rng, runs=str(rng.choice(["one", "unstated"])))
+    first = draw_counts(rng)
+    others = [
+        np.array([rng.multinomial(row.sum(), (row + 0.3) / (row + 0.3).sum()) for row in first]) for _ in range(4)
+    ]
+    return file_of([first, *others], rng, runs=str(rng.choice(["several", "unstated"])))
+
+
+def scikit_learn_file(matrix: np.ndarray, digits: int) -> ClaimsFile:
+    """The report as scikit-learn itself prints it, read back from its text."""
+    classes = [f"class_{i}" for i in range(len(matrix))]
+    text = classification_report(
+        *as_predictions(matrix), labels=range(len(matrix)), target_names=classes, digits=digits, zero_division=0
+    )
+    rows = {}
+    for line in text.splitlines():
+        name, *values = re.split(r"\s{2,}", line.strip())
+        if values:
+            values[-1] = values[-1].removesuffix(".0")  # as it prints supports where nothing is hit
+        if name == "accuracy":
+            rows[name] = ReportRow(accuracy=values[0], support=values[1])
+        elif len(values) == 4:
+            p, r, f, support = values
+            rows[name.removesuffix(" avg")] = ReportRow(precision=p, recall=r, f1=f, support=support)
+    return ClaimsFile(
+        paper="drawn",
+        reference=Reference(),
+        classes=classes,
+        systems={"net": "drawn"},
+        claims=[],
+        reports=[Report(id="report", system="net", unit="fraction", where="Table 2", rows=rows)],
+        data_set=DataSet(name="drawn", counts={"test": dict(zip(classes, map(str, matrix.sum(1))))}),
+        runs="one",
+    )
+
+
+def tampered(file: ClaimsFile, kind: str, rng: np.random.Generator, by: float = 0.05) -> ClaimsFile:
+    """A copy with numbers changed: `one cell`, `one average`, `accuracy`, or `whole rows` (precision and recall raised
+    with their F1 made to match)."""
+    import msgspec
+
+    file = msgspec.convert(msgspec.to_builtins(file), ClaimsFile)
+    report = file.reports[0]
+    decimals = len(report.rows["accuracy"].accuracy.partition(".")[2])
+
+    def raised(value: str) -> str:
+        return write(min(1.0, float(value) + by) if float(value) < 0.9 else float(value) - by, decimals, ROUND_HALF_UP)
+
+    row = report.rows[str(rng.choice(file.classes))]
+    if kind == "one cell":
+        metric = str(rng.choice(["precision", "recall", "f1"]))
+        setattr(row, metric, raised(getattr(row, metric)))
+    elif kind == "one average":
+        row = report.rows[str(rng.choice(["macro", "weighted"]))]
+        metric = str(rng.choice(["precision", "recall", "f1"]))
+        setattr(row, metric, raised(getattr(row, metric)))
+    elif kind == "accuracy":
+        report.rows["accuracy"].accuracy = raised(report.rows["accuracy"].accuracy)
+    else:
+        for row in (report.rows[name] for name in file.classes):
+            row.precision, row.recall = raised(row.precision), raised(row.recall)
+            p, r = float(row.precision), float(row.recall)
+            row.f1 = write(2 * p * r / (p + r) if p + r else 0.0, decimals, ROUND_HALF_UP)
+    return file

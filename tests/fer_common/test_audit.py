@@ -1,0 +1,323 @@
+"""The audit: true papers pass, false ones are found, and what is found in the suite's own papers is pinned."""
+
+import csv
+import json
+from fractions import Fraction
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+
+from fer_common import audit, claims
+from fer_common.audit import checks, counts, metrics
+from fer_common.audit.printed import ROUNDINGS, bounds
+from fer_common.claims import ClaimsFile, Curve
+from tests.conftest import ROOT, command
+from tests.fer_common import reports
+
+NOT_CONSISTENT = {
+    "multitask_lightweight": [],
+    "cnn_13_epochs": [
+        ("statements", "surprise_highest_precision_and_recall", "inconsistent", "happy 0.95"),
+        ("statements", "sad_lowest_precision_and_recall", "inconsistent", "fear 0.72"),
+        ("band", "accuracy_epoch_8", "warning", "82 %"),
+        ("band", "accuracy_epoch_13", "warning", "90 %"),
+        ("band", "test_accuracy_evaluation", "warning", "83 %"),
+        ("band", "test_accuracy_results", "warning", "83.2 %"),
+        ("band", "test_accuracy_conclusion", "warning", "83.2 %"),
+    ],
+    "resnet50_xgboost": [
+        ("granularity", "adam_accuracy", "consistent only if", "77.17 % is no whole number of hits on PublicTest"),
+        ("identities", "accuracy_table_4", "consistent only if", "recall 98 %"),
+        ("identities", "sgd_accuracy", "consistent only if", "recall 61.07 %"),
+        ("identities", "sgd_precision", "consistent only if", "f1 61.09 %"),
+        ("identities", "adam_accuracy", "consistent only if", "recall 66.8 %"),
+        ("statements", "emnet_weighted_maximum_accuracy", "consistent only if", "74.06 %"),
+        ("band", "accuracy", "warning", "an accuracy of 97.2 %"),
+        ("band", "accuracy_table_4", "warning", "99.1 %"),
+        ("band", "test_accuracy", "warning", "0.99"),
+        ("band", "ferconvnet_hdm_test", "warning", "0.95"),
+        ("band", "adam_accuracy", "warning", "77.17 %"),
+    ],
+    "resnet50v2_vit": [
+        ("confusion matrix", "table_5", "consistent only if", "together 1,666"),
+        (
+            "confusion matrix",
+            "table_6",
+            "consistent only if",
+            "happy 65, sad 60, surprise 59, neutral 58, together 431",
+        ),
+        ("two matrices", "table_5", "consistent only if", "in angry, disgust, surprise, neutral"),
+        ("matrix and accuracy", "resnet50v2_accuracy", "consistent only if", "printed 0.76"),
+        ("matrix and accuracy", "resnet50v2_accuracy_text", "consistent only if", "printed 76 %"),
+        ("matrix and recall", "resnet50v2_recall", "consistent only if", "77.55 %"),
+        ("auc", "alexnet_auc", "not applicable", "no whole confusion matrix"),
+        ("loss", "vit_accuracy", "consistent only if", "97.1 % or more"),
+        ("loss", "vit_accuracy_abstract", "consistent only if", "97.1 % or more"),
+        ("loss", "table_2", "warning", "16 of 16 epochs"),
+        ("loss", "resnet50v2_accuracy", "consistent only if", "85.6 % or more"),
+        ("loss", "resnet50v2_accuracy_text", "consistent only if", "85.6 % or more"),
+        ("loss", "table_3", "warning", "11 of 16 epochs"),
+        ("identities", "vit_accuracy", "consistent only if", "recall 0.76"),
+        ("identities", "resnet50v2_accuracy", "consistent only if", "recall 0.74"),
+        ("identities", "alexnet_accuracy", "consistent only if", "recall 0.73"),
+        ("curves", "table_2", "warning", "seconds: epochs 9 to 16 lie on a straight line of +0.1857"),
+        ("curves", "table_3", "warning", "seconds: epochs 6 to 14 lie on a straight line of +0.19"),
+        ("curves", "vit_accuracy", "warning", "accuracy − recall = +0.02"),
+        ("curves", "table_3", "warning", "lowest after epoch 11 (0.09)"),
+        ("band", "vit_accuracy", "warning", "0.78"),
+        ("band", "vit_accuracy_abstract", "warning", "78 %"),
+    ],
+}
+
+
+@pytest.mark.parametrize("paper", NOT_CONSISTENT)
+def test_findings_in_the_papers(paper):
+    found = [f for f in audit.audit(claims.load(paper)) if f.verdict != "consistent"]
+    pinned = NOT_CONSISTENT[paper]
+    assert sorted((f.check, f.about[0], f.verdict) for f in found) == sorted(pin[:3] for pin in pinned)
+    for *key, fragment in pinned:
+        assert any([f.check, f.about[0], f.verdict] == key and fragment in f.evidence for f in found), fragment
+
+
+def test_the_report_on_training_rows_is_possible_and_names_them():
+    found = {f.check: f for f in audit.audit(claims.load("cnn_13_epochs")) if "fig2" in f.about}
+    assert found["classification report"].verdict == "consistent"
+    assert "those of Training" in found["supports"].evidence
+
+
+# No false alarms
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_true_papers_are_never_inconsistent(block):
+    """One run and means over folds, whole and partial reports, classes without images, mean one-vs-rest accuracies,
+    three roundings, balanced and imbalanced."""
+    for seed in range(60 * block, 60 * (block + 1)):
+        file = reports.draw_file(np.random.default_rng(seed))
+        alarms = [f for f in audit.audit(file) if f.verdict == "inconsistent"]
+        assert not alarms, (seed, alarms)
+
+
+@pytest.mark.parametrize("digits", [2, 3, 4])
+def test_scikit_learns_own_reports_are_possible(digits):
+    for seed in range(40):
+        file = reports.scikit_learn_file(reports.draw_counts(np.random.default_rng(seed)), digits)
+        found = [f for f in audit.audit(file) if f.check == "classification report"]
+        assert [f.verdict for f in found] == ["consistent"], seed
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, 3), st.sampled_from(reports.ROUNDINGS), st.integers(2, 300))
+def test_the_true_total_of_a_row_is_among_those_found(seed, decimals, rounding, total):
+    rng = np.random.default_rng(seed)
+    row = rng.multinomial(total, rng.dirichlet(np.ones(7)))
+    texts = [reports.write(100 * n / total, decimals, rounding) for n in row]
+    ways = [counts.totals(tuple(bounds(text, "percent", r) for text in texts), 400) for r in ROUNDINGS]
+    assert any(total in own for own in ways)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 5000), st.data())
+def test_a_true_accuracy_is_a_whole_number_of_images(n_images, data):
+    hits = data.draw(st.integers(0, n_images))
+    text = reports.write(
+        100 * hits / n_images, data.draw(st.integers(0, 4)), data.draw(st.sampled_from(reports.ROUNDINGS))
+    )
+    assert any(counts.accuracy_is_possible(bounds(text, "percent", r), n_images) for r in ROUNDINGS)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 10**6))
+def test_the_bounds_on_loss_and_auc_hold_for_real_predictions(seed):
+    rng = np.random.default_rng(seed)
+    labels = np.r_[np.arange(7), rng.integers(0, 7, 60)]
+    probabilities = rng.dirichlet(np.full(7, rng.choice([0.05, 0.5, 5])), len(labels))
+    probabilities[np.arange(len(labels)), labels] += rng.choice([0, 1, 5])
+    probabilities /= probabilities.sum(1, keepdims=True)
+    probabilities = np.clip(probabilities, metrics.CLIP, 1)
+    loss = -np.log(probabilities[np.arange(len(labels)), labels]).mean()
+    accuracy = np.mean(probabilities.argmax(1) == labels)
+    value = Fraction(float(loss)), Fraction(float(loss))
+    assert accuracy >= metrics.accuracy_at_least(value) - 1e-12
+    assert loss <= metrics.loss_at_most((Fraction(float(accuracy)),) * 2, 7) + 1e-9
+    matrix = np.zeros((7, 7))
+    np.add.at(matrix, (labels, probabilities.argmax(1)), 1)
+    hard = np.eye(7)[probabilities.argmax(1)]
+    expected = np.mean([roc_auc_score(labels == k, hard[:, k]) for k in range(7)])
+    assert metrics.auc_of_hard_labels(matrix) == pytest.approx(expected)
+
+
+def file_with(**parts) -> ClaimsFile:
+    """A file about classes a and b with 10 images each, of one run."""
+    counts_ = {"test": {"a": "10", "b": "10"}}
+    base = {"paper": "p", "reference": {}, "systems": {"net": "n"}, "classes": ["a", "b"], "runs": "one", "claims": []}
+    return msgspec.convert(base | {"data_set": {"name": "D", "counts": counts_}} | parts, ClaimsFile)
+
+
+ACCURACY = {"id": "acc", "system": "net", "metric": "accuracy", "unit": "fraction", "where": "T", "images": "test"}
+MATRIX = {"id": "m", "system": "net", "unit": "percent", "where": "T", "columns": ["a", "b"], "images": "test"}
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        # of training images, beside a test accuracy
+        {
+            "claims": [ACCURACY | {"value": "0.60"}],
+            "matrices": [MATRIX | {"images": "training", "rows": {"a": ["80.0", "20.0"], "b": ["20.0", "80.0"]}}],
+        },
+        # shares of all images, whose diagonal adds up to the accuracy
+        {
+            "claims": [ACCURACY | {"value": "0.80"}],
+            "matrices": [MATRIX | {"rows": {"a": ["40.0", "10.0"], "b": ["10.0", "40.0"]}}],
+        },
+        # shares of columns, of which one was never predicted
+        {"matrices": [MATRIX | {"rows": {"a": ["50.0", "0.0"], "b": ["50.0", "0.0"]}}]},
+        # one column printed
+        {"matrices": [MATRIX | {"columns": ["a"], "rows": {"a": ["80.0"], "b": ["20.0"]}}]},
+        # averages of different kinds
+        {
+            "claims": [
+                ACCURACY | {"id": metric, "metric": metric, "value": value, "average": average}
+                for metric, value, average in (
+                    ("precision", "0.60", "macro"),
+                    ("recall", "0.55", "macro"),
+                    ("f1", "0.70", "weighted"),
+                )
+            ]
+        },
+    ],
+)
+def test_what_other_readings_allow_is_not_inconsistent(parts):
+    assert "inconsistent" not in {f.verdict for f in audit.audit(file_with(**parts))}
+
+
+def test_a_matrix_that_no_class_sizes_reconcile_with_the_accuracy():
+    rows = {"a": ["80.0", "20.0"], "b": ["30.0", "70.0"]}
+    file = file_with(claims=[ACCURACY | {"value": "0.90"}], matrices=[MATRIX | {"rows": rows}])
+    found = [f for f in audit.audit(file) if f.check == "matrix and accuracy"]
+    assert [f.verdict for f in found] == ["inconsistent"] and "whatever the sizes" in found[0].evidence
+
+
+@pytest.mark.parametrize(("kind", "verdict"), [("highest", "inconsistent"), ("lowest", "consistent")])
+def test_a_system_that_is_said_to_be_ahead(kind, verdict):
+    claims_ = [ACCURACY | {"id": "other", "system": "net_2", "value": "0.9"}, ACCURACY | {"value": "0.50"}]
+    said = {"id": "s", "kind": kind, "says": "x", "where": "T", "about": ["acc", "other"], "of": "net"}
+    systems = {"net": "n", "net_2": "m"}
+    file = file_with(systems=systems, claims=claims_, statements=[said | {"metrics": ["accuracy"]}])
+    assert [f.verdict for f in audit.audit(file) if f.check == "statements"] == [verdict]
+
+
+# Power
+
+
+@pytest.mark.parametrize("kind", ["one cell", "one average", "accuracy", "whole rows"])
+def test_tampering_with_a_report_is_found(kind):
+    caught = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        file = reports.file_of([reports.draw_counts(rng, 7)], rng, whole=True)
+        found = audit.audit(reports.tampered(file, kind, rng))
+        caught += any(f.verdict == "inconsistent" for f in found)
+    assert caught >= 15
+
+
+def test_names_change_no_finding():
+    """Renaming papers, systems and classes leaves verdicts as they are."""
+    file = claims.load("resnet50v2_vit")
+    text = msgspec.json.encode(file).decode()
+    for old, new in (("happy", "klasse"), ("disgust", "autre"), ("vit", "modell_a"), ("resnet50v2", "modell_b")):
+        text = text.replace(old, new)
+    renamed = msgspec.json.decode(text, type=ClaimsFile)
+    assert [f.verdict for f in audit.audit(renamed)] == [f.verdict for f in audit.audit(file)]
+
+
+# Single checks
+
+
+def test_a_matrix_in_counts_of_its_own_rows():
+    row = tuple(
+        bounds(text, "percent", "rounded") for text in ("83.08", "3.08", "1.54", "3.08", "4.62", "3.08", "1.54")
+    )
+    assert list(counts.totals(row, 200)) == [65, 130, 195]
+
+
+def test_smooth_noise_is_no_straight_line():
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        seconds = [f"{55 + value:.2f}" for value in np.cumsum(0.2 + rng.normal(0, 0.1, 30))]
+        assert metrics.longest_straight_line(seconds)[3] < checks.SURPRISE
+    assert metrics.longest_straight_line(["1.10", "1.29", "1.48", "1.67", "1.86", "2.05", "2.24", "2.43"])[3] > 5
+
+
+def test_a_curve_of_unequal_columns_is_refused(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        "paper: a\nreference: {title: A}\nsystems: {net: a net}\nclaims: []\n"
+        "curves:\n  - {id: c, system: net, where: T, training_loss: [1.0, 0.5], seconds: [1]}\n"
+    )
+    with pytest.raises(Exception, match="line 6, c: the columns of a curve have one value an epoch"):
+        claims.read(path)
+    assert Curve(id="c", system="net", where="T", seconds=["1"]).columns() == {"seconds": ["1"]}
+
+
+# The command
+
+
+def test_the_command_says_a_paragraph_a_paper_and_writes_the_table(tmp_path):
+    done = command("audit", "--out", str(tmp_path))
+    assert done.returncode == 0 and "resnet50v2_vit: 13 consistent only if" in done.stdout
+    assert len((tmp_path / "audit.csv").read_text().splitlines()) > 50
+    assert "together 431" in (tmp_path / "audit.md").read_text()
+    assert command("audit", "cnn_13_epochs", "--strict", check=False).returncode == 1
+    assert command("audit", "resnet50v2_vit", "--strict").returncode == 0
+    unknown = command("audit", "nothing", check=False)
+    assert unknown.returncode == 1 and "There is no claims file nothing" in unknown.stderr
+    verbose = command("audit", "resnet50v2_vit", "--verbose").stdout
+    assert "only if it is about images that are none of FER2013's named sets" in verbose
+
+
+def test_the_committed_table_is_what_the_audit_says():
+    with (ROOT / "results" / "tables" / "audit.csv").open(newline="") as file:
+        committed = list(csv.DictReader(file))
+    papers = sorted(path.stem for path in claims.FOLDER.glob("*.yaml"))
+    assert committed == [
+        row for paper in papers for row in audit.rows(claims.load(paper), audit.audit(claims.load(paper)))
+    ]
+
+
+def test_a_strangers_paper_from_another_field(tmp_path):
+    path = tmp_path / "iris.yaml"
+    path.write_text(
+        json.dumps(
+            {
+                "paper": "iris",
+                "reference": {"title": "A paper on irises"},
+                "classes": ["setosa", "versicolor", "virginica"],
+                "data_set": {
+                    "name": "Iris",
+                    "counts": {"test": {"setosa": "10", "versicolor": "9", "virginica": "11"}},
+                },
+                "systems": {"tree": "a decision tree"},
+                "runs": "one",
+                "claims": [
+                    {
+                        "id": "accuracy",
+                        "system": "tree",
+                        "metric": "accuracy",
+                        "value": "95.4",
+                        "unit": "percent",
+                        "n_images": "30",
+                        "where": "Table 1",
+                    }
+                ],
+            }
+        )
+    )
+    done = command("audit", str(path), "--verbose")
+    assert "inconsistent: accuracy (granularity)" in done.stdout
+    assert "95.4 % is no whole number of hits on 30 images" in done.stdout
