@@ -1,7 +1,7 @@
 # make reproduce   the 13-epoch CNN on FER2013 where it is found, else on drawn faces; then the table
 # make test        the tests
 # make smoke       every paper on a subset of 2,000 images, in minutes
-# make bench       loading and training speed against named peers (installs PyTorch)
+# make bench       loading, training and extraction against named peers (installs PyTorch)
 # Each sets up .venv first, from the pinned versions; all are safe to repeat.
 
 PYTHON ?= python3
@@ -23,7 +23,7 @@ $(READY): setup.cfg pyproject.toml constraints.txt
 # Drawn faces only where they are asked for, or no FER2013 is named or cached (status 3 of `data check`): a copy that is
 # there and broken ends in its sentence.
 define CHOOSE_DATA
-if [ "$$FER2013" = synthetic ]; then found=3; else $(BIN)/ferrepro data check; found=$$?; fi; \
+if [ "$$FER2013" = synthetic ]; then found=3; else $(BIN)/ferrepro data check --brief; found=$$?; fi; \
 case $$found in \
 0) data=fer2013; options=;; \
 3) data=synthetic; options="--data synthetic --preset smoke"; \

@@ -10,6 +10,7 @@ import numpy as np
 from fer_common import evaluation
 from fer_common.claims import Claim
 from fer_common.data import EMOTIONS, USAGES, FaceData
+from fer_common.data.passport import Passport
 from fer_common.records import Predictions, Record
 
 if TYPE_CHECKING:
@@ -49,6 +50,36 @@ def report(title: str, predictions: Predictions, epoch: int) -> str:
             )
         )
     return "\n".join(parts)
+
+
+def draw_passport(passport: Passport, path: Path) -> None:
+    """Sharpness, contrast and evenness per usage, twins, and agreement with the crowd by class, into an image file."""
+    plt = _pyplot()
+    panels = 3 if passport.crowd else 2
+    figure, axes = plt.subplots(1, panels, figsize=(4.6 * panels, 3.8), layout="constrained")
+    sharpest = {name: max(getattr(own, name) for own in passport.looks.values()) for name in LOOKS}
+    for usage, own in passport.looks.items():
+        axes[0].plot(LOOKS, [getattr(own, name) / sharpest[name] for name in LOOKS], "o-", label=usage)
+    axes[0].set(ylim=(0, 1.05), title="medians over images, relative to the highest")
+    axes[0].legend(fontsize=8)
+    names = [own.of if own.of == own.among else f"{own.of}\nin {own.among}" for own in passport.exact]
+    for offset, (kind, twins) in enumerate((("byte for byte", passport.exact), ("nearly alike", passport.near))):
+        shares = [100 * (own.same_label + own.other_label) / passport.looks[own.of].images for own in twins]
+        axes[1].barh(np.arange(len(names)) + 0.4 * offset, shares, 0.4, label=kind)
+    axes[1].set_yticks(np.arange(len(names)) + 0.2, names, fontsize=8)
+    axes[1].invert_yaxis()
+    axes[1].set(xlabel="per cent of its images", title="images with a twin")
+    axes[1].legend(fontsize=8)
+    if passport.crowd:
+        axes[2].bar(list(passport.crowd.by_class), [100 * share for share in passport.crowd.by_class.values()])
+        axes[2].axhline(100 * passport.crowd.agree, color="black", lw=1)
+        axes[2].tick_params(axis="x", rotation=45)
+        axes[2].set(ylim=(0, 100), title="FER+: per cent whose plurality is the label")
+    figure.savefig(path, dpi=90)
+    plt.close(figure)
+
+
+LOOKS = ("sharpness", "contrast", "unevenness")
 
 
 def draw_data(data: FaceData, path: Path, *, seed: int = 0, samples: int = 8) -> None:

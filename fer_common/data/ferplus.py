@@ -1,0 +1,83 @@
+"""FER+ (Barsoum et al. 2016): ten crowd votes for each image of FER2013, as `fer2013new.csv` of Microsoft's repository.
+
+Its rows are those of FER2013's CSV in the same order. The numbers in its image names drift and are not used.
+"""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fer_common import UserError
+from fer_common.data import USAGES, FaceData
+
+VOTES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
+# FER2013's label of the first seven columns; contempt, unknown and not-a-face have none.
+LABEL_OF = np.array([6, 3, 5, 4, 0, 1, 2])
+# Joined by row about two thirds of the pluralities agree with FER2013, joined wrongly a fifth.
+AGREEMENT = 0.5
+
+
+@dataclass(frozen=True)
+class Votes:
+    """counts: uint8 (N, 10), votes by the columns of VOTES, one row for each row of FER2013 in its order."""
+
+    counts: np.ndarray
+
+    @property
+    def plurality(self) -> np.ndarray:
+        """int64 (N,): the FER2013 label with the most votes; −1 where there is a tie, or another column is ahead."""
+        named = self.counts[:, : len(LABEL_OF)].astype(int)
+        most = named.max(1)
+        clear = ((named == most[:, None]).sum(1) == 1) & (most > self.counts[:, len(LABEL_OF) :].max(1))
+        return np.where(clear, LABEL_OF[named.argmax(1)], -1)
+
+    @property
+    def tied(self) -> np.ndarray:
+        """bool (N,): two or more columns share the most votes."""
+        return (self.counts == self.counts.max(1, keepdims=True)).sum(1) > 1
+
+    @property
+    def not_a_face(self) -> np.ndarray:
+        """bool (N,): `NF` has more votes than any other column."""
+        return (self.counts[:, -1] > self.counts[:, :-1].max(1)) | (self.counts.sum(1) == 0)
+
+
+def read(path: Path, data: FaceData) -> Votes:
+    """The votes for the rows of `data`, whose row_id must be the row number of FER2013's CSV.
+
+    Raises UserError where the file is not FER+, has other rows, or is joined wrongly, as its labels then show.
+    """
+    try:
+        with path.open(newline="") as file:
+            rows = list(csv.reader(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as FER+ ({error}); expected fer2013new.csv.") from None
+    if not rows or tuple(rows[0]) != ("Usage", "Image name", *VOTES):
+        raise UserError(f"{path}: its first row is not that of FER+; expected Usage, Image name, {', '.join(VOTES)}.")
+    rows = rows[1:]
+    if short := [number for number, row in enumerate(rows) if len(row) != 2 + len(VOTES)]:
+        raise UserError(f"{path}: row {short[0] + 2} has {len(rows[short[0]])} columns; expected {2 + len(VOTES)}.")
+    if len(rows) != len(data):
+        raise UserError(f"{path}: {len(rows):,} rows of votes for {len(data):,} images; FER+ is about a whole FER2013.")
+    usages = np.array([row[0] for row in rows])
+    if (wrong := np.flatnonzero(usages != data.usage)).size:
+        raise UserError(
+            f"{path}: row {wrong[0] + 2} is {usages[wrong[0]]!r}, and the image in its place {data.usage[wrong[0]]} "
+            f"(one of {', '.join(USAGES)}); the two are not in the same order."
+        )
+    try:
+        votes = Votes(np.array([row[2:] for row in rows], np.uint8))
+    except (ValueError, OverflowError) as error:
+        raise UserError(f"{path}: a row does not hold ten numbers of votes ({error}).") from None
+    clear = votes.plurality >= 0
+    for usage in USAGES:
+        own = clear & (data.usage == usage)
+        agreement = (votes.plurality[own] == data.labels[own]).mean() if own.any() else 0.0
+        if agreement < AGREEMENT:
+            raise UserError(
+                f"{path}: only {100 * agreement:.0f} % of its pluralities in {usage} are the label of the image in the "
+                "same row; this FER2013 is in another order than the CSV that FER+ was made for."
+            )
+    return votes

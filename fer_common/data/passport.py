@@ -1,0 +1,257 @@
+"""What exactly is this copy of FER2013? Counts, looks, duplicates, and what a crowd makes of its labels.
+
+Copies in circulation have right counts and wrong pixels, so a copy is judged by its pixels too. Everything here is
+computed; nothing is repaired.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from fer_common.data import EMOTIONS, USAGES, FaceData
+from fer_common.data.fer2013 import OFFICIAL_COUNTS
+from fer_common.data.ferplus import Votes
+
+# Between the parts of the original the medians differ by less than a tenth; blurring with a 3 × 3 Gaussian takes away
+# more than half of the sharpness.
+ALIKE = 0.75
+# The median distance of an image's grey values from evenly spread ones (Kolmogorov's); the original's is above 0.2.
+EQUALISED = 0.06
+NEAR = 4  # bits of 64 in which the perceptual hashes of two pictures of one image may differ
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Of one usage: medians over its images."""
+
+    images: int
+    constant: int
+    lowest: int
+    highest: int
+    sharpness: float
+    """Variance of the Laplacian (Pech-Pacheco et al. 2000), grey values squared."""
+    contrast: float
+    """Standard deviation of the grey values."""
+    unevenness: float
+    """Largest distance between the distribution of the grey values and an even one, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Images of `of` with a twin in `among`: another row, if both are one usage. One with its label is enough for
+    `same_label`."""
+
+    of: str
+    among: str
+    same_label: int
+    other_label: int
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """The ten votes of FER+ against FER2013's labels."""
+
+    agree: float
+    """Share of images whose plurality is their label, of those with a plurality among the seven."""
+    by_class: dict[str, float]
+    tied: int
+    not_a_face: int
+    no_emotion_ahead: int
+    """Neither tied nor no face: contempt or `unknown` has the most votes."""
+    from_votes: float
+    """Accuracy on PrivateTest of a logistic regression from votes to labels, fitted on Training: a reference, no
+    ceiling, since networks also learn how this set was labelled."""
+
+
+@dataclass(frozen=True)
+class Passport:
+    """Everything that was found; `asdict` of it is the JSON."""
+
+    origin: str
+    source: str
+    fingerprint: str
+    form: str
+    counts: dict[str, dict[str, int]]
+    looks: dict[str, Looks]
+    exact: list[Twins]
+    near: list[Twins]
+    remarks: list[str] = field(default_factory=list)
+    crowd: Crowd | None = None
+
+    def as_dict(self) -> dict:
+        """For JSON."""
+        return asdict(self)
+
+
+def make(data: FaceData, votes: Votes | None = None) -> Passport:
+    """The passport of a copy; `votes` of `ferplus.read` for what a crowd makes of it."""
+    usages = [usage for usage in USAGES if (data.usage == usage).any()]
+    looks = {usage: look(data.images[data.usage == usage]) for usage in usages}
+    counts = {
+        usage: dict(zip(EMOTIONS, np.bincount(data.labels[data.usage == usage], minlength=7).tolist()))
+        for usage in usages
+    }
+    exact = data.identical
+    return Passport(
+        origin=Path(data.origin).name,  # a passport may be published, and folders say who made it
+        source=data.source,
+        fingerprint=data.fingerprint,
+        form=form_of(Path(data.origin)),
+        counts=counts,
+        looks=looks,
+        exact=list(_twins(data, usages, lambda of, among: _exact_twins(exact, of, among))),
+        near=list(_twins(data, usages, _near_twins(perceptual_hashes(data.images)))),
+        remarks=remarks(data, looks),
+        crowd=crowd(data, votes) if votes else None,
+    )
+
+
+def text(passport: Passport) -> str:
+    """The passport for a terminal."""
+    lines = [
+        f"{passport.source}: {passport.origin} ({passport.form})",
+        f"fingerprint {passport.fingerprint}",
+        "",
+        f"{'':12}{'images':>8}" + "".join(f"{name:>10}" for name in EMOTIONS),
+    ]
+    for usage, own in passport.counts.items():
+        known = passport.source != "synthetic" and tuple(own.values()) == OFFICIAL_COUNTS[usage]
+        numbers = "".join(f"{n:10,}" for n in own.values())
+        lines.append(f"{usage:12}{sum(own.values()):8,}{numbers}{'  as published' * known}")
+    lines += ["", f"{'medians':12}{'sharpness':>10}{'contrast':>10}{'unevenness':>12}{'values':>12}{'constant':>10}"]
+    for usage, look in passport.looks.items():
+        values = f"{look.lowest} to {look.highest}"
+        lines.append(
+            f"{usage:12}{look.sharpness:10,.0f}{look.contrast:10.1f}{look.unevenness:12.3f}{values:>12}{look.constant:10}"
+        )
+    lines += ["", f"{'images with a twin':32}{'byte for byte':>16}{'of it, other label':>20}{'nearly alike':>14}"]
+    for exact, near in zip(passport.exact, passport.near):
+        where = f"in {exact.of}" if exact.of == exact.among else f"{exact.of} in {exact.among}"
+        found = exact.same_label + exact.other_label
+        lines.append(f"{where:32}{found:16,}{exact.other_label:20,}{near.same_label + near.other_label:14,}")
+    if passport.crowd:
+        crowd = passport.crowd
+        by_class = ", ".join(f"{name} {100 * share:.0f} %" for name, share in crowd.by_class.items())
+        lines += [
+            "",
+            f"FER+: where one of the seven emotions is ahead, it is the label in {100 * crowd.agree:.1f} %",
+            f"  ({by_class});",
+            f"  {crowd.tied:,} ties, {crowd.not_a_face:,} not a face, {crowd.no_emotion_ahead:,} with another answer.",
+            f"  From the votes alone, fitted on Training: {100 * crowd.from_votes:.1f} % of PrivateTest.",
+        ]
+    return "\n".join(lines + ["", *(passport.remarks or ["Nothing unusual."])])
+
+
+def form_of(path: Path) -> str:
+    """The published form that a path is, for people."""
+    if path.is_dir():
+        return "image folder"
+    if path.is_file():
+        return "CSV" if path.suffix == ".csv" else "archive"
+    return "drawn"
+
+
+def look(images: np.ndarray) -> Looks:
+    """Of uint8 (N, 48, 48)."""
+    import cv2
+
+    sharpness = [cv2.Laplacian(image, cv2.CV_32F).var() for image in np.ascontiguousarray(images)]
+    flat = images.reshape(len(images), -1)
+    ordered = np.sort(flat, axis=1).astype(np.float32)
+    even = np.linspace(0, 255, flat.shape[1], dtype=np.float32)
+    return Looks(
+        images=len(images),
+        constant=int((flat.min(1) == flat.max(1)).sum()),
+        lowest=int(flat.min()),
+        highest=int(flat.max()),
+        sharpness=float(np.median(sharpness)),
+        contrast=float(np.median(flat.std(1))),
+        unevenness=float(np.median(np.abs(ordered - even).max(1)) / 255),
+    )
+
+
+def remarks(data: FaceData, looks: dict[str, Looks]) -> list[str]:
+    """What a user should know before training on this copy, one sentence each."""
+    found = []
+    for usage, official in OFFICIAL_COUNTS.items():
+        counts = np.bincount(data.labels[data.usage == usage], minlength=7)
+        if data.source != "synthetic" and tuple(counts) != official:
+            found.append(f"{usage} has {counts.sum():,} images by other classes than the published {sum(official):,}.")
+    sharpest = max(looks, key=lambda usage: looks[usage].sharpness)
+    for usage, own in looks.items():
+        if own.sharpness < ALIKE * looks[sharpest].sharpness:
+            share = 100 * own.sharpness / looks[sharpest].sharpness
+            found.append(f"{usage} is blurred: its images are {share:.0f} % as sharp as those of {sharpest}.")
+        if own.unevenness < EQUALISED:
+            found.append(f"{usage} is histogram-equalised: its grey values are spread evenly.")
+        if own.constant:
+            found.append(f"{usage} has {own.constant} image{'s' * (own.constant > 1)} of one grey value.")
+        if own.highest - own.lowest < 200:
+            found.append(f"{usage} has grey values from {own.lowest} to {own.highest} alone.")
+    return found
+
+
+def perceptual_hashes(images: np.ndarray) -> np.ndarray:
+    """uint64 (N,): 64 bits, whether each of the 8 × 8 lowest cosine frequencies is above their median (pHash)."""
+    from scipy.fft import dctn
+
+    found = np.empty(len(images), np.uint64)
+    for begin in range(0, len(images), 4096):
+        part = np.asarray(images[begin : begin + 4096], np.float32)
+        low = dctn(part, axes=(1, 2), norm="ortho")[:, :8, :8].reshape(len(part), -1)
+        bits = low > np.median(low, axis=1, keepdims=True)
+        found[begin : begin + 4096] = np.packbits(bits, axis=1).view(np.uint64)[:, 0]
+    return found
+
+
+def _twins(data: FaceData, usages: list[str], find) -> Iterator[Twins]:
+    for of, among in [(usage, usage) for usage in usages] + list(combinations(usages[::-1], 2)):
+        rows, others = np.flatnonzero(data.usage == of), np.flatnonzero(data.usage == among)
+        found = find(rows, others)  # for each of `rows`, the rows of a twin, or none
+        same = sum(
+            bool((data.labels[twins] == data.labels[row]).any()) for row, twins in zip(rows, found) if len(twins)
+        )
+        yield Twins(of, among, same, sum(len(twins) > 0 for twins in found) - same)
+
+
+def _exact_twins(identical: np.ndarray, rows: np.ndarray, others: np.ndarray) -> list[np.ndarray]:
+    order = others[np.argsort(identical[others], kind="stable")]
+    first = np.searchsorted(identical[order], identical[rows], "left")
+    last = np.searchsorted(identical[order], identical[rows], "right")
+    return [order[a:b][order[a:b] != row] for row, a, b in zip(rows, first, last)]
+
+
+def _near_twins(hashes: np.ndarray):
+    def find(rows: np.ndarray, others: np.ndarray) -> list[np.ndarray]:
+        found = []
+        for begin in range(0, len(rows), 256):
+            part = rows[begin : begin + 256]
+            apart = np.bitwise_count(hashes[part, None] ^ hashes[None, others])
+            near = apart <= NEAR
+            found += [others[own][others[own] != row] for row, own in zip(part, near)]
+        return found
+
+    return find
+
+
+def crowd(data: FaceData, votes: Votes) -> Crowd:
+    """Agreement of votes and labels, and what a rule from votes to labels reaches."""
+    from sklearn.linear_model import LogisticRegression
+
+    plurality = votes.plurality
+    clear = plurality >= 0
+    agrees = plurality == data.labels
+    share = votes.counts / np.maximum(votes.counts.sum(1, keepdims=True), 1)
+    fit, test = data.usage == "Training", data.usage == "PrivateTest"
+    rule = LogisticRegression(max_iter=1000).fit(share[fit], data.labels[fit])
+    return Crowd(
+        agree=float(agrees[clear].mean()),
+        by_class={name: float(agrees[clear & (data.labels == k)].mean()) for k, name in enumerate(EMOTIONS)},
+        tied=int(votes.tied.sum()),
+        not_a_face=int(votes.not_a_face.sum()),
+        no_emotion_ahead=int((~clear & ~votes.tied & ~votes.not_a_face).sum()),
+        from_votes=float((rule.predict(share[test]) == data.labels[test]).mean()),
+    )

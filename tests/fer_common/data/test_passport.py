@@ -1,0 +1,110 @@
+"""The passport: looks that differ between usages, twins, and the crowd's votes with a guard against a wrong join."""
+
+import dataclasses
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from fer_common import UserError, data
+from fer_common.data import ferplus, passport
+from tests.conftest import REAL, command
+
+VOTES = REAL.parent / "fer2013new.csv"
+
+
+def altered(faces, usage, change):
+    """`faces` with the images of one usage changed."""
+    images = faces.images.copy()
+    rows = faces.usage == usage
+    images[rows] = [change(image) for image in images[rows]]
+    return dataclasses.replace(faces, images=images)
+
+
+@pytest.fixture(scope="module")
+def some(real):
+    """Every tenth row of the real FER2013."""
+    return data.load(str(real)).take(slice(None, None, 10))
+
+
+def test_the_original_is_unremarkable_but_for_constant_images(some):
+    found = passport.remarks(some, passport.make(some).looks)
+    assert [remark for remark in found if "published" not in remark and "one grey value" not in remark] == []
+
+
+def test_a_blurred_part_is_named(some):
+    blurred = altered(some, "Training", lambda image: cv2.GaussianBlur(image, (3, 3), 0))
+    assert any(remark.startswith("Training is blurred") for remark in passport.make(blurred).remarks)
+
+
+def test_an_equalised_part_is_named(some):
+    equalised = altered(some, "PrivateTest", cv2.equalizeHist)
+    found = passport.make(equalised).remarks
+    assert "PrivateTest is histogram-equalised: its grey values are spread evenly." in found
+    assert not any(remark.startswith("Training is histogram") for remark in found)
+
+
+def test_twins_within_and_across_usages(faces):
+    images, labels = faces.images.copy(), faces.labels.copy()
+    training, private = (np.flatnonzero(faces.usage == usage) for usage in ("Training", "PrivateTest"))
+    images[private[0]], labels[private[0]] = images[training[0]], labels[training[0]]
+    images[private[1]], labels[private[1]] = images[training[1]], (labels[training[1]] + 1) % 7
+    images[training[2]] = images[training[3]]
+    before = {(own.of, own.among): own for own in passport.make(faces).exact}
+    made = passport.make(dataclasses.replace(faces, images=images, labels=labels))
+    after = {(own.of, own.among): own for own in made.exact}
+    across, within = ("PrivateTest", "Training"), ("Training", "Training")
+    assert after[across].same_label - before[across].same_label == 1
+    assert after[across].other_label - before[across].other_label == 1
+    assert after[within].same_label + after[within].other_label == 2
+    near = {(own.of, own.among): own for own in made.near}
+    assert near[across].same_label >= after[across].same_label
+
+
+def test_a_picture_saved_again_is_nearly_alike(some):
+    """JPEG, as the image-folder form has it, changes pixels and hardly the hash; other pictures are far away."""
+    coded = [cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1], 0) for image in some.images]
+    varied = some.images.reshape(len(some), -1).std(1) > 10
+    hashes, again = (passport.perceptual_hashes(np.array(images))[varied] for images in (some.images, coded))
+    apart = np.bitwise_count(hashes ^ again)
+    assert (apart <= passport.NEAR).mean() > 0.98
+    assert (np.bitwise_count(hashes ^ np.roll(again, 1)) <= passport.NEAR).mean() < 0.01
+
+
+def test_votes_join_by_row_and_a_wrong_join_is_noticed(real, tmp_path):
+    if not VOTES.exists():
+        pytest.skip("FER+ is not on this machine")
+    whole = data.load(str(real))
+    votes = ferplus.read(VOTES, whole)
+    crowd = passport.crowd(whole, votes)
+    assert 0.6 < crowd.agree < 0.7 and 0.6 < crowd.from_votes < 0.75
+    lines = VOTES.read_text().splitlines()
+    private, shifted = lines[-3589:], tmp_path / "shifted.csv"
+    shifted.write_text("\n".join([*lines[:-3589], *private[7:], *private[:7]]))
+    with pytest.raises(UserError, match="pluralities in PrivateTest are the label"):
+        ferplus.read(shifted, whole)
+    shifted.write_text("\n".join(lines[:100]))
+    with pytest.raises(UserError, match="99 rows of votes for 35,887 images"):
+        ferplus.read(shifted, whole)
+    shifted.write_text("a,b\n")
+    with pytest.raises(UserError, match="first row is not that of FER"):
+        ferplus.read(shifted, whole)
+
+
+def test_ties_and_no_faces_have_no_plurality():
+    votes = ferplus.Votes(
+        np.array([[5, 5, 0, 0, 0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0, 0, 0, 9], [1, 6, 0, 0, 0, 0, 0, 0, 3, 0]])
+    )
+    assert votes.plurality.tolist() == [-1, -1, 3]
+    assert votes.tied.tolist() == [True, False, False] and votes.not_a_face.tolist() == [False, True, False]
+
+
+def test_the_command_prints_draws_and_writes_json(tmp_path):
+    printed = command(
+        "data", "check", "synthetic", "--json", tmp_path / "passport.json", "--figure", tmp_path / "passport.png"
+    ).stdout
+    assert "PrivateTest in Training" in printed
+    assert json.loads((tmp_path / "passport.json").read_text())["source"] == "synthetic"
+    assert (tmp_path / "passport.png").stat().st_size > 10_000
+    assert "fingerprint" in command("data", "check", "synthetic", "--brief").stdout
