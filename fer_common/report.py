@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from fer_common import UserError, claims, records, tables
+from fer_common.audit import VERDICTS
 from fer_common.provenance import provenance
 from reproductions import PAPERS
 
@@ -43,6 +44,10 @@ def make_blocks(root: Path) -> dict[str, str]:
         "features": features(root),
         "verdicts": tables.VERDICTS.rstrip(),
     }
+    findings = pd.read_csv(folder / "audit.csv", keep_default_na=False)
+    blocks["audit"] = audited(findings)
+    for paper in sorted(set(findings["paper"])):
+        blocks[f"{paper} audit"] = found_by_audit(findings, paper)
     for paper in PAPERS:
         file = claims.load(paper)
         blocks[f"{paper} headlines"] = headlines(comparison, file)
@@ -157,6 +162,25 @@ def compared(comparison: pd.DataFrame, paper: str) -> str:
                 }
             )
     return _markdown(rows)
+
+
+def audited(findings: pd.DataFrame) -> str:
+    """How many findings of each verdict, by paper."""
+    counted = findings.groupby(["paper", "verdict"]).size().unstack(fill_value=0)
+    rows = [{"paper": paper} | {v: str(row.get(v, 0)) for v in VERDICTS} for paper, row in counted.iterrows()]
+    return _markdown(rows)
+
+
+def found_by_audit(findings: pd.DataFrame, paper: str) -> str:
+    """Everything but what is simply consistent."""
+    own = findings[(findings["paper"] == paper) & ~findings["verdict"].isin(("consistent", "not applicable"))]
+    named = [", ".join(about.split(", ")[:3]) + (", …" if about.count(", ") > 2 else "") for about in own["about"]]
+    return _markdown(
+        [
+            {"verdict": row.verdict, "about": about, "evidence": row.evidence, "only if": row.condition}
+            for row, about in zip(own.itertuples(), named)
+        ]
+    )
 
 
 def statements(file: claims.ClaimsFile) -> str:

@@ -392,7 +392,7 @@ def _epoch_choices(group: Group) -> Iterator[tuple[str, list[int]]]:
 
 
 def summary(groups: list[Group], scores: Scores) -> pd.DataFrame:
-    """One row per setup that ran (and one more where another epoch is best on the `select` rows), every headline per usage."""
+    """One row per setup that ran, every headline per usage; one more where another epoch is best on `select` rows."""
     rows = []
     for group in groups:
         if group.record.changes:
