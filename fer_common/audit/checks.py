@@ -670,8 +670,9 @@ def band(file: ClaimsFile) -> Iterator[Finding]:
         if claim.number > float(known.high) / 100:
             readings = ""
             if claim.also == "mean_ovr_accuracy":
-                plain = 1 - (1 - claim.number) * len(file.classes) / 2
-                readings = f"; as a mean one-vs-rest accuracy it would be an accuracy of {percent(plain)}"
+                value = Fraction(claim.value) / (100 if claim.unit == "percent" else 1)
+                ordinary = plain((value, value), len(file.classes))[0]
+                readings = f"; as a mean one-vs-rest accuracy it would be an accuracy of {percent(ordinary)}"
             yield Finding(
                 *("band", (claim.id,), "warning"),
                 f"{printed(claim)} is above the {known.low} to {known.high} per cent known of "
