@@ -15,6 +15,7 @@ from fer_common.experiment import RUNS
 from reproductions import PAPERS
 
 TABLES = Path("results/tables")
+PASSPORTS = Path("results/passports")
 Data = Annotated[
     str | None, tyro.conf.arg(help="a copy of FER2013, or `synthetic`; default: the variable FER2013, then the cache")
 ]
@@ -73,19 +74,22 @@ def run_all(arguments: list[str]) -> None:
         raise UserError(f"{len(failed)} papers with failures: {', '.join(failed)}.")
 
 
-def tables(runs: Path = RUNS, tables: Path = TABLES) -> None:
+def tables(runs: Path = RUNS, tables: Path = TABLES, passports: Path = PASSPORTS) -> None:
     """Recompute every metric from the predictions and write the tables as csv, md and tex, and a figure per paper.
 
     Args:
         runs: where the records are.
         tables: where the tables go; the figures go to `figures` beside it.
+        passports: a folder of passports, one a copy of the data (`data check --json`): they know which images of
+            PrivateTest have twins in Training, and what the crowd's votes alone give.
     """
     from fer_common import claims, figures
     from fer_common import tables as collector
+    from fer_common.data import passport
 
     if not runs.is_dir():
         raise UserError(f"{runs}: no such folder; run a paper first, or say where its records are with --runs.")
-    built = collector.build(runs, list(PAPERS), log=print)
+    built = collector.build(runs, list(PAPERS), passport.read_all(passports), log=print)
     collector.write(built, tables)
     (tables.parent / "figures").mkdir(exist_ok=True)
     for paper in PAPERS if len(built["summary"]) else ():

@@ -60,7 +60,8 @@ class Predictions:
     """Probabilities over all rows of the data at each scored epoch.
 
     row_id int32 (N,), usage str (N,), role str (N,), label uint8 (N,), epochs int16 (E,), counted from 1, last one
-    last, probabilities float16 (E, N, 7).
+    last, probabilities float16 (E, N, 7); twin bool (N,), whether an image of PrivateTest has a twin in Training, or
+    None: it is not stored, but known from the passport of a copy.
     """
 
     row_id: np.ndarray
@@ -69,6 +70,7 @@ class Predictions:
     label: np.ndarray
     epochs: np.ndarray
     probabilities: np.ndarray
+    twin: np.ndarray | None = None
 
     def at(self, epoch: int) -> np.ndarray:
         """float16 (N, 7): the probabilities after `epoch`."""
@@ -137,7 +139,8 @@ def write(final: Path, record: Record, history: list[dict], predictions: Predict
         lines = [",".join(columns)] + [",".join(_plain(row.get(key, "")) for key in columns) for row in history]
         (temporary / "history.csv").write_text("\n".join(lines) + "\n")
     if predictions is not None:
-        np.savez_compressed(temporary / "predictions.npz", **vars(predictions))
+        stored = {name: array for name, array in vars(predictions).items() if name != "twin"}
+        np.savez_compressed(temporary / "predictions.npz", **stored)
         record.metrics = stored_metrics(predictions)
         if draw is not None:
             draw(temporary, record, history, predictions)

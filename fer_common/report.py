@@ -55,7 +55,7 @@ def make_blocks(root: Path) -> dict[str, str]:
         blocks[f"{paper} values"] = values(paper)
         blocks[f"{paper} claims"] = compared(comparison, paper)
         blocks[f"{paper} statements"] = statements(file)
-        blocks[f"{paper} sensitivity"] = changed(sensitivity, file)
+        blocks[f"{paper} sensitivity"] = changed(sensitivity, summary, file)
         known_by = list(dict.fromkeys(claim.system for claim in file.all_claims() if claim.headline == "yes"))
         readings = [reading for system in known_by for reading in file.readings.get(system, [])]
         blocks[f"{paper} protocols"] = by_protocol(protocols, file, known_by)
@@ -99,13 +99,17 @@ def headlines(comparison: pd.DataFrame, file: claims.ClaimsFile) -> str:
 
 
 def systems(summary: pd.DataFrame, paper: str) -> str:
-    """Every system of the paper after its last epoch, on the images that nothing was fitted or selected on."""
+    """Every system of the paper after its last epoch, on the images that nothing was fitted or selected on; and what
+    the crowd's votes give there."""
     rows = []
-    for _, row in (_full(summary, paper) if len(summary) else summary).iterrows():
+    if len(summary):
+        summary = pd.concat([_full(summary, paper), _full(summary, tables.REFERENCE)])
+    for _, row in summary.iterrows():
         if pd.isna(row["epoch"]):
             continue
         name = "PrivateTest (score)"
         shown = {m: tables.shown(row, f"{name} {m}", m) for m in tables.HEADLINES}
+        shown |= {"accuracy without twins": tables.shown(row, f"{tables.WITHOUT_TWINS} (score) accuracy", "accuracy")}
         if not shown["accuracy"]:
             continue
         first = {
@@ -118,7 +122,7 @@ def systems(summary: pd.DataFrame, paper: str) -> str:
         rows.append(
             first
             | shown
-            | {"parameters": tables.whole(row["parameters"]), "s/epoch": f"{row['seconds_per_epoch']:.1f}"}
+            | {"parameters": tables.whole(row["parameters"]), "s/epoch": tables.tenths(row["seconds_per_epoch"])}
             | ({"notes": row["notes"]} if pd.notna(row["notes"]) else {})
         )
     return _markdown(rows)
@@ -146,7 +150,7 @@ def compared(comparison: pd.DataFrame, paper: str) -> str:
     rows = []
     for _, row in own.iterrows():
         full = row["preset"] == "full" and row["source"] == "fer2013" and row["protocol"] in shown
-        whole = str(row["usage"]).startswith(("PrivateTest", "Training (fit)", "Training (fit + select)"))
+        whole = str(row["usage"]).startswith(("PrivateTest (", "Training (fit)", "Training (fit + select)"))
         if row["verdict"] == "not run" or (full and (whole or row["usage"] == tables.RUNNING)):
             rows.append(
                 {
@@ -234,30 +238,33 @@ def convergence(runs: Path) -> str:
     return _markdown(rows)
 
 
-def changed(sensitivity: pd.DataFrame, file: claims.ClaimsFile) -> str:
-    """Runs with other assumed values, on the images that were watched, and how far below the claim on test images."""
-    paper, rows = file.paper, []
+def changed(sensitivity: pd.DataFrame, summary: pd.DataFrame, file: claims.ClaimsFile) -> str:
+    """Runs with other assumed values, on the images that were watched, under the unchanged setup that they belong to;
+    and how far below the claim on test images."""
+    rows = []
     tested = [claim for claim in file.all_claims() if claim.headline == "yes" and claim.images == "test"]
-    own = (
-        sensitivity[(sensitivity["paper"] == paper) & (sensitivity["preset"] == "custom")]
-        if len(sensitivity)
-        else sensitivity
-    )
-    for _, row in own.iterrows():
+    if len(sensitivity):
+        sensitivity = sensitivity[(sensitivity["paper"] == file.paper) & (sensitivity["preset"] == "custom")]
+
+    def add(row, changes: str, column: str, low: str, high: str, seeds: int) -> None:
         rows.append(
-            {
-                "system": row["system"],
-                "changed": row["changes"],
-                "parameters": tables.whole(row["parameters"]),
-                "scored on": row["usage"],
-                "accuracy": tables.shown(row, "accuracy", "accuracy", "_low", "_high"),
-            }
-            | {f"points below {c.value} {c.unit}": f"{100 * (c.number - row['accuracy']):.1f}" for c in tested}
-            | {
-                "running training accuracy": tables.percent(row["running_training_accuracy"]),
-                "seeds": row["n_runs"],
-            }
+            {k: row[k] for k in ("system", "init")}
+            | {"changed": changes, "parameters": tables.whole(row["parameters"]), "scored on": usage}
+            | {"accuracy": tables.shown(row, column, "accuracy", low, high)}
+            | {f"points below {c.value} {c.unit}": f"{100 * (c.number - row[column]):.1f}" for c in tested}
+            | {"running training accuracy": tables.percent(row.get("running_training_accuracy", float("nan")))}
+            | {"seeds": seeds}
         )
+
+    same = ["system", "init", "protocol"]
+    for key, own in sensitivity.groupby([*same, "usage"], sort=False) if len(sensitivity) else ():
+        usage = key[-1]
+        unchanged = _full(summary, file.paper)
+        unchanged = unchanged[(unchanged[same] == list(key[:3])).all(axis=1)]
+        for _, row in unchanged[unchanged["epoch"].str.startswith("last", na=False)].iterrows():
+            add(row, "nothing", f"{usage} accuracy", " low", " high", row["runs"])
+        for _, row in own.iterrows():
+            add(row, row["changes"], "accuracy", "_low", "_high", row["n_runs"])
     return _markdown(rows)
 
 

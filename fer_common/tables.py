@@ -6,7 +6,7 @@ Needs neither keras nor tensorflow.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -15,10 +15,13 @@ import pandas as pd
 
 from fer_common import UserError, claims, evaluation, records
 from fer_common.data import EMOTIONS, USAGES, cache_folder
+from fer_common.data.passport import Passport
 from fer_common.records import Predictions, Record
 from fer_common.splits import ROLES
 
 RUNNING = "Training (fit, running metric with dropout)"
+WITHOUT_TWINS = "PrivateTest without twins"
+REFERENCE = "reference"
 HEADLINES = ("accuracy", "f1.macro", "f1.weighted", "auc.macro", "log_loss")
 COMPARISON_COLUMNS = [
     *("claim_id", "paper", "system", "protocol", "init", "preset", "source", "metric", "average", "epoch", "usage"),
@@ -76,8 +79,9 @@ def plain(value) -> str:
     return "/".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def collect(runs: Path) -> list[Group]:
-    """The records under `runs`, grouped. Folds of one seed become one out-of-fold run.
+def collect(runs: Path, passports: dict[str, Passport]) -> list[Group]:
+    """The records under `runs`, grouped. Folds of one seed become one out-of-fold run. With the passport of their
+    copy of the data the predictions know which images have twins.
 
     Raises UserError naming the record where one is damaged, or two that claim to be the same run.
     """
@@ -85,6 +89,9 @@ def collect(runs: Path) -> list[Group]:
     for path in records.find(runs):
         record, history, predictions = records.read(path)
         r = record
+        passport = passports.get(r.data["fingerprint"])
+        if passport and predictions:
+            predictions = replace(predictions, twin=np.isin(predictions.row_id, passport.twins_in_training))
         key = (r.paper, r.system, r.protocol, r.init, r.preset, r.data["source"], r.data["fingerprint"], str(r.changes))
         grouped.setdefault(key, []).append((path, record, history, predictions))
     groups = []
@@ -129,6 +136,7 @@ def pool_folds(folds: list[Predictions]) -> Predictions:
         label=first.label[once],
         epochs=np.array([max(int(fold.epochs[-1]) for fold in folds)], np.int16),
         probabilities=last[by, np.arange(len(by))][None],
+        twin=None if first.twin is None else first.twin[once],
     )
 
 
@@ -136,7 +144,8 @@ def image_sets(predictions: Predictions) -> dict[str, np.ndarray]:
     """Masks by name: each usage with the roles of its rows in brackets, and each role apart where it has several.
 
     Where more than one usage is fitted, the parts of the data set were pooled and mean nothing to the run: the name is
-    `pooled`, and the roles alone tell the sets apart. Usages that are scored alike are one further set.
+    `pooled`, and the roles alone tell the sets apart. Usages that are scored alike are one further set, and so is
+    PrivateTest without the images that have a twin in Training, where the twins are known.
     """
     fitted = np.unique(predictions.usage[predictions.role == "fit"])
     if len(fitted) > 1:
@@ -147,6 +156,9 @@ def image_sets(predictions: Predictions) -> dict[str, np.ndarray]:
         found |= _by_role(usage, predictions.role, rows)
         if rows.any() and (predictions.role[rows] == "score").all():
             alike.append(usage)
+    tested = predictions.usage == "PrivateTest"
+    if predictions.twin is not None and (predictions.twin & tested).any():
+        found |= _by_role(WITHOUT_TWINS, predictions.role, tested & ~predictions.twin)
     if len(alike) > 1:
         found[f"{' + '.join(reversed(alike))} (score)"] = np.isin(predictions.usage, alike)
     return found
@@ -194,12 +206,14 @@ class Scores:
 
     def __init__(self):
         self._known: dict[tuple, tuple[dict, dict]] = {}
+        self._sets: dict[int, dict[str, np.ndarray]] = {}
 
     def one(self, run: tuple, image_set: str, epoch: int) -> tuple[dict, dict, int]:
         """(metrics, intervals, number of images) of one run."""
         predictions = run[2]
-        sets = image_sets(predictions) | protocol_sets(predictions)
-        rows = sets[image_set]
+        if id(predictions) not in self._sets:
+            self._sets[id(predictions)] = image_sets(predictions) | protocol_sets(predictions)
+        rows = self._sets[id(predictions)][image_set]
         key = (id(predictions), image_set, epoch)
         if key not in self._known:
             labels, probabilities = predictions.label[rows], predictions.at(epoch)[rows]
@@ -419,6 +433,23 @@ def summary(groups: list[Group], scores: Scores) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def from_crowd_votes(groups: list[Group], passports: dict[str, Passport]) -> pd.DataFrame:
+    """The reference line of each copy of the data that was run: PrivateTest from the votes of FER+ alone."""
+    rows = []
+    for fingerprint, passport in passports.items():
+        if passport.crowd and any(group.record.data["fingerprint"] == fingerprint for group in groups):
+            mean, column = passport.crowd.from_votes, "PrivateTest (score) accuracy"
+            half = 1.96 * np.sqrt(mean * (1 - mean) / passport.looks["PrivateTest"].images)
+            rows.append(
+                {"paper": REFERENCE, "system": "from crowd votes", "protocol": "official", "init": "-"}
+                | {"preset": "full", "source": passport.source, "data": fingerprint, "runs": 1, "failed": 0}
+                | {"epoch": "-"}
+                | {column: mean, f"{column} low": mean - half, f"{column} high": mean + half}
+                | {"notes": "ten people's votes a face, a rule from votes to labels fitted on Training; no ceiling"}
+            )
+    return pd.DataFrame(rows)
+
+
 def per_class(groups: list[Group], scores: Scores) -> pd.DataFrame:
     """Precision, recall and F1 of each class at the last epoch, per group and image set, with their intervals."""
     rows = []
@@ -523,9 +554,14 @@ def _prepare_intervals(groups: list[Group], log) -> None:
         list(pool.map(evaluation.intervals, labels, probabilities, [cache] * len(missing)))
 
 
-def build(runs: Path, papers: list[str], log=lambda text: None) -> dict[str, pd.DataFrame]:
-    """All tables of the records under `runs` and the claims of `papers`, as data frames by name."""
-    groups = collect(runs)
+def build(
+    runs: Path, papers: list[str], passports: dict[str, Passport] | None = None, log=lambda text: None
+) -> dict[str, pd.DataFrame]:
+    """All tables of the records under `runs` and the claims of `papers`, as data frames by name.
+
+    passports: of `passport.read_all`; the copies without one have no PrivateTest without twins.
+    """
+    groups = collect(runs, passports or {})
     log(f"{sum(len(group.runs) for group in groups)} finished runs in {len(groups)} groups")
     _prepare_intervals(groups, log)
     scores = Scores()
@@ -539,7 +575,7 @@ def build(runs: Path, papers: list[str], log=lambda text: None) -> dict[str, pd.
             own = [g for g in groups if g.record.paper == paper and g.record.system in systems]
             compared += compare(claim, paper, own, scores)
     return {
-        "summary": summary(groups, scores),
+        "summary": pd.concat([summary(groups, scores), from_crowd_votes(groups, passports or {})], ignore_index=True),
         "comparison": pd.DataFrame(compared, columns=COMPARISON_COLUMNS).astype(
             {"n_runs": "Int64", "n_images": "Int64"}
         ),
@@ -578,7 +614,7 @@ def overview(tables: dict[str, pd.DataFrame]) -> str:
     single = ~table["claim_id"].str.contains(".", regex=False)  # the numbers of a report are named report.class.metric
     rows = []
     for _, row in table[single].iterrows():
-        if row["verdict"] == "not run" or str(row["usage"]).startswith(("PrivateTest", "Training")):
+        if row["verdict"] == "not run" or str(row["usage"]).startswith(("PrivateTest (", "Training")):
             named = row.rename({"ci_low": "reproduced_mean low", "ci_high": "reproduced_mean high"})
             rows.append(
                 {
@@ -598,8 +634,12 @@ def whole(value: float) -> str:
     return "" if pd.isna(value) else f"{int(value):,}"
 
 
+def tenths(value: float) -> str:
+    return "" if pd.isna(value) else f"{value:.1f}"
+
+
 def percent(value: float) -> str:
-    return "" if pd.isna(value) else f"{100 * value:.1f}"
+    return tenths(100 * value)
 
 
 def shown(row, column: str, metric: str, low: str = " low", high: str = " high") -> str:
@@ -620,14 +660,16 @@ def readable_summary(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     sections = {}
     sets = [c.removesuffix(" accuracy") for c in table.columns if c.endswith(" accuracy")]
     for paper in dict.fromkeys(table["paper"]):
+        if paper == REFERENCE:
+            continue
         for image_set in sets:
             rows = []
-            for _, row in table[table["paper"] == paper].iterrows():
+            for _, row in table[table["paper"].isin((paper, REFERENCE))].iterrows():
                 if pd.notna(row.get(f"{image_set} accuracy")):
                     rows.append(
                         {k: row[k] for k in [*_GROUP, "epoch", "runs"]}
                         | {metric: shown(row, f"{image_set} {metric}", metric) for metric in HEADLINES}
-                        | {"parameters": whole(row["parameters"]), "s/epoch": f"{row['seconds_per_epoch']:.1f}"}
+                        | {"parameters": whole(row["parameters"]), "s/epoch": tenths(row["seconds_per_epoch"])}
                         | {"notes": row["notes"]}
                     )
             if rows:

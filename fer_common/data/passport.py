@@ -9,8 +9,10 @@ from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
+from fer_common import UserError
 from fer_common.data import EMOTIONS, USAGES, FaceData
 from fer_common.data.fer2013 import OFFICIAL_COUNTS
 from fer_common.data.ferplus import Votes
@@ -78,6 +80,8 @@ class Passport:
     looks: dict[str, Looks]
     exact: list[Twins]
     near: list[Twins]
+    twins_in_training: list[int]
+    """row_id of every PrivateTest image with a twin in Training, byte for byte or nearly."""
     remarks: list[str] = field(default_factory=list)
     crowd: Crowd | None = None
 
@@ -95,6 +99,9 @@ def make(data: FaceData, votes: Votes | None = None) -> Passport:
         for usage in usages
     }
     exact = data.identical
+    alike = _near_twins(perceptual_hashes(data.images))
+    tested = np.flatnonzero(data.usage == "PrivateTest")
+    twins = alike(tested, np.flatnonzero(data.usage == "Training"))
     return Passport(
         origin=Path(data.origin).name,  # a passport may be published, and folders say who made it
         source=data.source,
@@ -103,10 +110,26 @@ def make(data: FaceData, votes: Votes | None = None) -> Passport:
         counts=counts,
         looks=looks,
         exact=list(_twins(data, usages, lambda of, among: _exact_twins(exact, of, among))),
-        near=list(_twins(data, usages, _near_twins(perceptual_hashes(data.images)))),
+        near=list(_twins(data, usages, alike)),
+        twins_in_training=[int(data.row_id[row]) for row, found in zip(tested, twins) if len(found)],
         remarks=remarks(data, looks),
         crowd=crowd(data, votes) if votes else None,
     )
+
+
+def read_all(folder: Path) -> dict[str, Passport]:
+    """The passports in `folder` by fingerprint, as `ferrepro data check --json` wrote them; none without the folder.
+
+    Raises UserError naming a file that is no passport.
+    """
+    found = {}
+    for path in sorted(Path(folder).glob("*.json")):
+        try:
+            made = msgspec.json.decode(path.read_bytes(), type=Passport)
+        except msgspec.DecodeError as error:
+            raise UserError(f"{path}: {error}; `ferrepro data check --json` makes a passport.") from None
+        found[made.fingerprint] = made
+    return found
 
 
 def text(passport: Passport) -> str:

@@ -1,16 +1,18 @@
 """The collector: roles are never mixed up, verdicts follow their formula, the committed tables follow from the
 committed predictions, and a small set of records gives a golden file."""
 
+import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fer_common import UserError, claims, records, tables
-from fer_common.data import USAGES
+from fer_common import UserError, claims, data, records, tables
+from fer_common.data import EMOTIONS, USAGES, passport
 from tests.conftest import ROOT
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -170,6 +172,53 @@ def test_usages_that_are_scored_alike_are_a_set_too(tmp_path):
         "PrivateTest (score)", "PublicTest (score)", "Training (fit)", "PublicTest + PrivateTest (score)",
     ]  # fmt: skip
     assert sets["PublicTest + PrivateTest (score)"].sum() == 400
+
+
+@pytest.fixture
+def passports(tmp_path):
+    """A folder with one, of the copy that `record` names: drawn faces of which PrivateTest's first ten have twins."""
+    made = passport.make(data.load("synthetic"))
+    crowd = passport.Crowd(0.6, dict.fromkeys(EMOTIONS, 0.6), 1, 1, 1, from_votes=0.68)
+    twins = list(range(800, 810))
+    fingerprint = record().data["fingerprint"]
+    made = replace(made, source="fer2013", fingerprint=fingerprint, crowd=crowd, twins_in_training=twins)
+    folder = tmp_path / "passports"
+    folder.mkdir()
+    (folder / "one.json").write_text(json.dumps(made.as_dict()))
+    return folder
+
+
+def test_private_test_without_twins_and_the_crowd_are_in_the_tables(runs, passports):
+    read = passport.read_all(passports)
+    built = tables.build(runs, ["cnn_13_epochs"], read)
+    full = built["summary"].query("preset == 'full' and paper == 'cnn_13_epochs' and system == 'cnn'").iloc[0]
+    expected = []
+    for path in records.find(runs / "cnn_13_epochs" / "cnn"):
+        one, _, found = records.read(path)
+        if one.preset == "full":
+            rows = (found.usage == "PrivateTest") & (found.row_id >= 810)
+            expected.append((found.at(13)[rows].argmax(1) == found.label[rows]).mean())
+    assert len(expected) == 3
+    assert full["PrivateTest without twins (score) accuracy"] == pytest.approx(np.mean(expected))
+    own = built["per_class"].query("usage == 'PrivateTest without twins (score)' and source == 'fer2013'")
+    assert own["support"].sum() == 190
+    assert {"PrivateTest without twins (score)"} <= set(built["comparison"]["usage"])
+    reference = built["summary"].query("system == 'from crowd votes'").iloc[0]
+    assert reference["PrivateTest (score) accuracy"] == 0.68
+    readable = tables.readable_summary(built["summary"].round(4))
+    assert "from crowd votes" in set(readable["cnn_13_epochs: PrivateTest (score)"]["system"])
+    assert not any("reference" in title for title in readable)
+
+
+def test_a_passport_of_another_copy_or_a_broken_one(runs, passports):
+    one = passports / "one.json"
+    whole = one.read_text()
+    one.write_text(whole.replace(record().data["fingerprint"], "fedcba9876543210"))
+    built = tables.build(runs, ["cnn_13_epochs"], passport.read_all(passports))
+    assert not any("twins" in column for column in built["summary"].columns)
+    one.write_text(whole[:1000])
+    with pytest.raises(UserError, match="one.json"):
+        passport.read_all(passports)
 
 
 def test_headline_claims_meet_the_other_readings(tmp_path):
@@ -339,7 +388,7 @@ def test_the_committed_tables_come_out_of_the_committed_predictions(tmp_path):
     command = [sys.executable, "-m", "fer_common.cli", "tables", "--tables", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     made = {path.name for path in tmp_path.iterdir()}
-    others = {"audit.csv", "audit.md", "passport.json"}  # by `ferrepro audit` and `ferrepro data check`
+    others = {"audit.csv", "audit.md"}  # by `ferrepro audit`
     assert {path.name for path in (committed / "tables").iterdir()} == made | others
     for name in made:
         assert (tmp_path / name).read_bytes() == (committed / "tables" / name).read_bytes(), name

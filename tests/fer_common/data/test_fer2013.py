@@ -1,5 +1,6 @@
 """Every form of FER2013 reads to the same faces; every malformed file ends in its sentence."""
 
+import hashlib
 import io
 import multiprocessing
 import os
@@ -7,13 +8,14 @@ import signal
 import tarfile
 import zipfile
 
+import mlcroissant
 import numpy as np
 import pytest
 from PIL import Image
 
 from fer_common import UserError
 from fer_common.data import EMOTIONS, cache_folder, fer2013, find, load
-from tests.conftest import assert_same, csv_lines
+from tests.conftest import ROOT, assert_same, csv_lines
 
 
 @pytest.fixture(scope="module")
@@ -315,3 +317,22 @@ def test_the_real_fer2013(real):
                 label, pixels, usage = stream.readline().decode().strip().split(",")
                 assert (int(label), usage) == (data.labels[row], data.usage[row])
                 assert [int(pixel) for pixel in pixels.split(" ")] == data.images[row].ravel().tolist()
+
+
+def test_the_croissant_file_is_valid_and_its_records_are_what_the_reader_gives(tmp_path, faces, lines):
+    """Offline; mlcroissant compares the checksum too, so that drawn faces need one of their own."""
+    described = (ROOT / "docs" / "fer2013.croissant.json").read_text()
+    original = next(md5 for md5, name in fer2013.ORIGINAL_MD5.items() if "tar.gz" in name)
+    assert original in described
+    assert all(f"({sum(counts):,})" in described for counts in fer2013.OFFICIAL_COUNTS.values())
+    archive = as_tar(tmp_path, faces, lines)
+    of_drawn = tmp_path / "drawn.json"
+    of_drawn.write_text(described.replace(original, hashlib.md5(archive.read_bytes()).hexdigest()))
+    read = mlcroissant.Dataset(of_drawn, mapping={archive.name: archive})
+    assert not read.metadata.issues.errors and not read.metadata.issues.warnings
+    assert [row["emotions/name"] for row in read.records("emotions")] == list(EMOTIONS)
+    records = list(read.records("images"))
+    assert [row["images/emotion"] for row in records] == faces.labels.tolist()
+    assert [row["images/usage"].decode() for row in records] == faces.usage.tolist()
+    pixels = np.array([row["images/pixels"].split() for row in records], np.uint8)
+    assert (pixels.reshape(faces.images.shape) == faces.images).all()
