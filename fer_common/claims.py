@@ -33,6 +33,9 @@ Average = Annotated[
         "classes; or the name of one class"
     ),
 ]
+StatementKind = Literal[
+    "highest", "lowest", "range", "margin", "ranking", "split", "image_size", "contradiction", "undefined", "count"
+]
 Images = Literal["test", "training", "validation", "unstated"]
 Usage = Literal["Training", "PublicTest", "PrivateTest"]
 
@@ -171,21 +174,37 @@ class DataSet(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     counts: dict[str, dict[str, WholeNumber]]
     """By named set of images (a part, a merger of parts): images by class."""
     band: Band | None = None
+    image_size: WholeNumber | None = None
+    """Height and width in pixels."""
 
 
 class Statement(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Something the text says about its numbers, in our words."""
 
     id: Identifier
-    kind: Literal["highest", "lowest", "range", "ranking", "contradiction", "undefined", "count"]
+    kind: StatementKind
     says: Text
     where: Text
     about: list[Text] = []
     """Ids of the claims or reports it concerns, or numerals that it holds."""
     of: Text | None = None
-    """Of `highest` and `lowest`: the class or system that is said to be it, to be checked against `about`."""
+    """Of `highest` and `lowest`: the class or system that is said to be it; of `margin`: the system that is ahead."""
     metrics: list[Metric] = []
-    """In which metrics."""
+    """In which metrics; the numbers come from the claims and reports of `about`."""
+    low: Numeral | None = None
+    """Of `range`: the values are said to be this or more; of `margin`: the lead over each of the others."""
+    high: Numeral | None = None
+    unit: Literal["percent", "fraction"] = "percent"
+    """Of `low` and `high`."""
+    but_for: list[Text] = []
+    """Of `range`: the classes that it leaves out."""
+    order: list[Text] = []
+    """Of `ranking`: systems, the best first."""
+    parts: list[WholeNumber] = []
+    """Of `split`: the numbers of images that are said to be `shares` of the whole, in per cent."""
+    shares: list[Numeral] = []
+    pixels: list[WholeNumber] = []
+    """Of `image_size`: what is said of height and width."""
 
 
 class Context(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -255,7 +274,7 @@ def fer2013() -> DataSet:
     source = (
         "honest single networks from scratch at 48 px to ImageNet weights at 224 px; above it, an explanation is due"
     )
-    return DataSet(name="FER2013", counts=counts, band=Band(low="71", high="77", source=source))
+    return DataSet(name="FER2013", counts=counts, band=Band(low="71", high="77", source=source), image_size="48")
 
 
 def schema() -> dict:
@@ -429,5 +448,6 @@ def printed_numerals(file: ClaimsFile) -> set[str]:
     found |= {value for curve in file.curves for values in curve.columns().values() for value in values}
     found |= {claim.epoch for claim in file.all_claims() if claim.epoch}
     found |= {claim.n_images for claim in file.all_claims() if claim.n_images}
-    found |= {item for statement in file.statements for item in statement.about}
+    for said in file.statements:
+        found |= {*said.about, *said.parts, *said.shares, *said.pixels, *filter(None, (said.low, said.high))}
     return found | {other.numeral for other in file.other_numerals}

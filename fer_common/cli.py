@@ -134,7 +134,7 @@ def audit(
         print(auditor.summary(file, found))
         for row in auditor.rows(file, found) if verbose else ():
             print(f"  {row['verdict']}: {row['about']} ({row['check']})\n    {row['evidence']}")
-            for key, said in (("condition", "only if"), ("settle", "would settle it:")):
+            for key, said in (("condition", "only if"), ("settle", "would settle it:"), ("matters", "concerns")):
                 if row[key]:
                     print(f"    {said} {row[key]}")
         print()

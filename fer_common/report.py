@@ -42,6 +42,7 @@ def make_blocks(root: Path) -> dict[str, str]:
         "loading": loading(root),
         "training": training(root),
         "features": features(root),
+        "audit power": audit_power(root),
         "verdicts": tables.VERDICTS.rstrip(),
     }
     findings = pd.read_csv(folder / "audit.csv", keep_default_na=False)
@@ -296,6 +297,28 @@ def training(root: Path) -> str:
     ]
     ceiling = ", ".join(f"{value:,} GFLOP/s in {name}" for name, value in found["matrix_product_gflops"].items())
     where = f"Batch {found['batch']}, {found['cores']} cores; a matrix product reaches {ceiling} there."
+    return f"{where}\n\n{_markdown(rows)}"
+
+
+def audit_power(root: Path) -> str:
+    """benchmarks/audit.json: alarms on true papers, and tampered reports that are found."""
+    found = json.loads((root / "benchmarks" / "audit.json").read_text())
+    rows = [
+        {
+            "changed": row["kind"],
+            "by": row["by"] or "",
+            "reports": row["n"],
+            "found": row["found"],
+            "found by mlscorecheck": row["mlscorecheck"],
+            "of mlscorecheck no answer": row["no_answer"],
+        }
+        for row in found["power"]
+    ]
+    true = found["true"]
+    where = (
+        f"{true['n']:,} true papers: {true['inconsistent']} called inconsistent. The suite's own papers take "
+        f"{found['papers_s']:.1f} s together, a report of seven classes {true['report_ms']:.0f} ms."
+    )
     return f"{where}\n\n{_markdown(rows)}"
 
 

@@ -5,31 +5,34 @@ not exclude; which one it needs otherwise is said. Numbers are inconsistent; peo
 """
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 from fer_common.audit.checks import CHECKS
-from fer_common.audit.finding import VERDICTS, Finding
+from fer_common.audit.finding import MATTERS, VERDICTS, Finding
 from fer_common.claims import ClaimsFile
 
 
 def audit(file: ClaimsFile) -> list[Finding]:
     """Every check on every item of a claims file, in the order of CHECKS."""
-    known_by = {claim.id for claim in file.all_claims() if claim.headline == "yes"}
+    known_by = [claim for claim in file.all_claims() if claim.headline == "yes"]
+    numbers, systems = {claim.id for claim in known_by}, {claim.system for claim in known_by}
+    items = (*file.all_claims(), *file.reports, *file.matrices, *file.curves)
+    theirs = {item.id for item in items if item.system in systems}
     found = []
     for check in CHECKS:
         for finding in check(file):
-            concerned = bool(known_by & set(finding.about))
-            found.append(Finding(**vars(finding) | {"headline": concerned}))
+            about = set(finding.about)
+            near = 0 if about & numbers else 1 if about & theirs else 2
+            found.append(replace(finding, matters=MATTERS[near]))
     return found
 
 
 def summary(file: ClaimsFile, found: list[Finding]) -> str:
     """One paragraph: how many findings of each kind, and the gravest of four checks in words."""
     numbers = ", ".join(f"{n} {verdict}" for verdict in VERDICTS if (n := sum(f.verdict == verdict for f in found)))
-    grave = [f for f in found if f.verdict == "inconsistent"]
-    grave += [f for f in found if f.verdict == "consistent only if" and f.headline]
-    grave += [f for f in found if f.verdict == "consistent only if" and not f.headline]
-    grave += [f for f in found if f.verdict == "warning" and f.headline]
+    grave = [f for f in found if f.verdict in VERDICTS[:2] or (f.verdict == "warning" and f.matters == MATTERS[0])]
+    grave.sort(key=lambda f: (VERDICTS.index(f.verdict), MATTERS.index(f.matters)))
     by_check = {f.check: f for f in reversed(grave)}  # the gravest of each check
     said = " ".join(f"{f.sentence()}." for f in [f for f in grave if by_check[f.check] is f][:4])
     if not found:
@@ -37,7 +40,7 @@ def summary(file: ClaimsFile, found: list[Finding]) -> str:
     return f"{file.paper}: {numbers}. {said}".strip()
 
 
-COLUMNS = ("paper", "check", "verdict", "about", "headline", "evidence", "condition", "settle")
+COLUMNS = ("paper", "check", "verdict", "about", "matters", "evidence", "condition", "settle")
 
 
 def rows(file: ClaimsFile, found: list[Finding]) -> list[dict[str, str]]:
@@ -48,12 +51,12 @@ def rows(file: ClaimsFile, found: list[Finding]) -> list[dict[str, str]]:
             "check": finding.check,
             "verdict": finding.verdict,
             "about": ", ".join(finding.about),
-            "headline": "yes" if finding.headline else "no",
+            "matters": finding.matters,
             "evidence": finding.evidence,
             "condition": finding.condition,
             "settle": finding.settle,
         }
-        for finding in sorted(found, key=lambda finding: VERDICTS.index(finding.verdict))
+        for finding in sorted(found, key=lambda f: (VERDICTS.index(f.verdict), MATTERS.index(f.matters)))
     ]
 
 

@@ -71,10 +71,28 @@ def granularity(file: ClaimsFile) -> Iterator[Finding]:
             yield Finding(*about, "inconsistent", evidence, settle="the number of images that were scored")
         else:
             readings = ["it is a mean over several runs"] if several else []
+            if not (named or possible):
+                possible = parts_that_fit(claim, sets)
             readings += [f"it is of {' or '.join(possible)}"] if possible else []
             readings += ["it is the mean of one-vs-rest accuracies"] if one_vs_rest and not possible else []
             readings += ["it is of images that the data set has no name for"] if not named else []
             yield Finding(*about, "consistent only if", evidence, ", or ".join(readings))
+
+
+def parts_that_fit(claim: Claim, sets: dict[str, int]) -> list[str]:
+    """The usual parts of the named sets on which an accuracy is a whole number of hits."""
+    parts = {}
+    for name, n in sets.items():
+        parts[f"a fifth of {name}"] = {n // 5, -(-n // 5)}
+        parts[f"a tenth of {name}"] = {n // 10, -(-n // 10)}
+        parts[f"{name} without its last batch"] = {n - n % size for size in (16, 32, 64, 128)}
+    return [
+        part
+        for part, sizes in parts.items()
+        if any(
+            n and counts.accuracy_is_possible(bounds(claim.value, claim.unit, r), n) for r in ROUNDINGS for n in sizes
+        )
+    ]
 
 
 # 2. Classification reports
@@ -329,8 +347,49 @@ def matrix_against_headline(file: ClaimsFile) -> Iterator[Finding]:
                 continue
             if claim.metric == "recall" and claim.average in ("macro", "unstated"):
                 yield from _macro_recall(matrix, claim, diagonal)
+            if claim.metric == "precision" and claim.average in ("macro", "weighted", "unstated"):
+                yield from _matrix_precision(file, matrix, claim, cells)
             if claim.metric == "accuracy":
                 yield from _matrix_accuracy(file, matrix, claim, diagonal)
+
+
+def _matrix_precision(file, matrix, claim, cells) -> Iterator[Finding]:
+    sizes = sizes_of_classes(file, matrix)
+    averages = ("macro", "weighted") if claim.average == "unstated" else (claim.average,)
+    given = {
+        (rounding, name, average): mean(metrics.precisions(own, counted), counted if average == "weighted" else None)
+        for rounding, own in cells.items()
+        for name, counted in sizes.items()
+        for average in averages
+    }
+    about = ("matrix and precision", (claim.id, matrix.id))
+    limits = {
+        average: [value for key, value in given.items() if key[0] == "rounded" and key[2] == average]
+        for average in averages
+    }
+    said = " or ".join(
+        f"{percents((min(low for low, _ in own), max(high for _, high in own)))} ({average})"
+        for average, own in limits.items()
+        if own
+    )
+    evidence = f"the matrix gives a precision of {said} over {', '.join(sizes)}; printed {printed(claim)}"
+    if any(overlap(bounds(claim.value, claim.unit, r), value) for r in ROUNDINGS for value in given.values()):
+        yield Finding(*about, "consistent", evidence)
+    elif given:
+        yield Finding(
+            *(*about, "consistent only if", evidence),
+            "the classes were of other sizes, or the two are about different images or runs, or it is another average",
+            "the confusion matrix in counts",
+        )
+
+
+def sizes_of_classes(file: ClaimsFile, matrix: ConfusionMatrix) -> dict[str, list[int]]:
+    """Images by class of every set that a matrix may be about: the named ones, and the smallest totals it allows."""
+    sizes = image_sets(file)
+    totals = row_totals(file, matrix, "rounded")
+    if all(len(own) for own in totals):
+        sizes["the smallest row totals"] = [int(own[0]) for own in totals]
+    return sizes
 
 
 def _macro_recall(matrix, claim, diagonal) -> Iterator[Finding]:
@@ -351,10 +410,7 @@ def _macro_recall(matrix, claim, diagonal) -> Iterator[Finding]:
 
 def _matrix_accuracy(file, matrix, claim, diagonal) -> Iterator[Finding]:
     values = [bounds(claim.value, claim.unit, rounding) for rounding in ROUNDINGS]
-    sets = image_sets(file)
-    totals = row_totals(file, matrix, "rounded")
-    if all(len(own) for own in totals):
-        sets["the smallest row totals"] = [int(own[0]) for own in totals]
+    sets = sizes_of_classes(file, matrix)
     given = {r: {name: mean(own, sizes) for name, sizes in sets.items()} for r, own in diagonal.items()}
     fits = any(overlap(value, p) for own in given.values() for value in own.values() for p in values)
     # A weighted mean of recalls lies between the lowest and the highest, whatever the sizes of the classes.
@@ -387,29 +443,32 @@ def _matrix_accuracy(file, matrix, claim, diagonal) -> Iterator[Finding]:
 def area_under_curve(file: ClaimsFile) -> Iterator[Finding]:
     """Whether a printed AUC is what predicted classes give instead of probabilities; a match proves nothing."""
     for claim in (c for c in file.claims if c.metric == "auc"):
-        given = {}
+        given = []
         for matrix in (m for m in by_rows(file) if m.system == claim.system):
             shares = np.array(
                 [[float(sum(cell) / 2) for cell in row] for row in matrix_bounds(file, matrix, "rounded")]
             )
-            totals = row_totals(file, matrix, "rounded")
-            sizes = {name: own for name, own in image_sets(file).items() if all(own)}
-            if all(len(own) for own in totals):
-                sizes["the smallest row totals"] = [int(own[0]) for own in totals]
+            sizes = {name: own for name, own in sizes_of_classes(file, matrix).items() if all(own)}
             sizes["equal classes"] = [1] * len(shares)
-            given |= {name: metrics.auc_of_hard_labels(shares * np.array(own)[:, None]) for name, own in sizes.items()}
+            given += [metrics.auc_of_hard_labels(shares * np.array(own)[:, None]) for own in sizes.values()]
         if not given:
             yield Finding("auc", (claim.id,), "not applicable", "no whole confusion matrix of this system is printed")
             continue
-        low, high = min(given.values()), max(given.values())
-        matches = any(overlap(bounds(claim.value, claim.unit, r), (Fraction(low), Fraction(high))) for r in ROUNDINGS)
-        evidence = (
-            f"predicted classes instead of probabilities would give {low:.3f} to {high:.3f}, printed {claim.value}"
-        )
+        limits = {name: (min(own[name] for own in given), max(own[name] for own in given)) for name in given[0]}
+        matches = [
+            name
+            for name, (low, high) in limits.items()
+            if any(overlap(bounds(claim.value, claim.unit, r), (Fraction(low), Fraction(high))) for r in ROUNDINGS)
+        ]
+        said = ", ".join(f"{low:.3f} to {high:.3f} ({name})" for name, (low, high) in limits.items())
         yield Finding(
             *("auc", (claim.id,), "consistent"),
-            evidence
-            + (": the AUC may be of hard labels" if matches else "; it is not the AUC of this matrix's hard labels"),
+            f"predicted classes instead of probabilities would give {said}; printed {claim.value}: "
+            + (
+                f"it may be of hard labels, {' or '.join(matches)}"
+                if matches
+                else "not the AUC of this matrix's hard labels"
+            ),
             settle="the code that computed the AUC" if matches else "",
         )
 
@@ -553,7 +612,8 @@ def said_extremes(file: ClaimsFile) -> Iterator[Finding]:
     for said in (s for s in file.statements if s.of and s.kind in ("highest", "lowest")):
         for metric in said.metrics:
             for report in (r for r in file.reports if r.id in said.about):
-                lines = [(label, getattr(report.rows[label], metric)) for label in file.classes if label in report.rows]
+                rows = {label: report.rows[label] for label in file.classes if label in report.rows}
+                lines = [(label, getattr(row, metric, None)) for label, row in rows.items()]
                 values = [(label, value, report.unit) for label, value in lines if value is not None]
                 yield from _extreme(said, metric, values)
             claims = [claim for claim in file.claims if claim.id in said.about and claim.metric == metric]
@@ -578,6 +638,128 @@ def _extreme(said: Statement, metric: str, values: list[tuple[str, str, str]]) -
         *("statements", (said.id, *said.about), "inconsistent" if beaten else "consistent"),
         f"{said.of} is said to have the {said.kind} {metric}; printed are {listed}",
     )
+
+
+def _values(file: ClaimsFile, said: Statement, metric: str) -> dict[str, list[tuple[str, str]]]:
+    """(value, unit) of a metric by class or system, from the reports and claims that a statement is about."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for report in (r for r in file.reports if r.id in said.about):
+        for label in (label for label in file.classes if label in report.rows):
+            if (value := getattr(report.rows[label], metric, None)) is not None:
+                found.setdefault(label, []).append((value, report.unit))
+    for claim in (c for c in file.claims if c.id in said.about and c.metric == metric):
+        name = claim.system if claim.average in ("none", "macro", "weighted", "unstated") else claim.average
+        found.setdefault(name, []).append((claim.value, claim.unit))
+    return found
+
+
+def ranges(file: ClaimsFile) -> Iterator[Finding]:
+    """Values that are said to lie between two others."""
+    for said in (s for s in file.statements if s.kind == "range" and s.low):
+        for metric in said.metrics:
+            values = {name: own for name, own in _values(file, said, metric).items() if name not in said.but_for}
+            ways = {name: [bounds(*one, r) for one in own for r in ROUNDINGS] for name, own in values.items()}
+            yield from _within_limits(said, f"{metric} is said to lie at", values, ways)
+
+
+def margins(file: ClaimsFile) -> Iterator[Finding]:
+    """Leads of a system over each of the others that are said to be so or so large."""
+    for said in (s for s in file.statements if s.kind == "margin" and s.low):
+        for metric in said.metrics:
+            values = _values(file, said, metric)
+            leads = {
+                name: [
+                    (mine[0] - theirs[1], mine[1] - theirs[0])
+                    for r in ROUNDINGS
+                    for mine in (bounds(*one, r) for one in values.get(said.of, []))
+                    for theirs in (bounds(*one, r) for one in own)
+                ]
+                for name, own in values.items()
+                if name != said.of
+            }
+            yield from _within_limits(said, f"{said.of} is said to be ahead in {metric} by", values, leads)
+
+
+def _within_limits(said: Statement, what: str, values, ways: dict[str, list[Bounds]]) -> Iterator[Finding]:
+    """Whether one of the `ways` to read each number is within what is said, however that was rounded."""
+    low = min(bounds(said.low, said.unit, r)[0] for r in ROUNDINGS)
+    high = max(bounds(said.high, said.unit, r)[1] for r in ROUNDINGS) if said.high else Fraction(10**9)
+    outside = [name for name, own in ways.items() if not any(overlap(way, (low, high)) for way in own)]
+    limits = f"{said.low} to {said.high}" if said.high else f"{said.low} or more"
+    unit = " points" if said.kind == "margin" else " per cent" * (said.unit == "percent")
+    listed = ", ".join(f"{name} {own[0][0]}{' %' * (own[0][1] == 'percent')}" for name, own in values.items())
+    if any(ways.values()):
+        yield Finding(
+            *("statements", (said.id, *said.about), "inconsistent" if outside else "consistent"),
+            f"{what} {limits}{unit}; printed are {listed}" + (f"; not so of {', '.join(outside)}" if outside else ""),
+        )
+
+
+def rankings(file: ClaimsFile) -> Iterator[Finding]:
+    """Systems that are said to come in an order, the best first; equal printed digits contradict none."""
+    for said in (s for s in file.statements if s.kind == "ranking" and s.order):
+        for metric in said.metrics:
+            values = {name: own for name, own in _values(file, said, metric).items() if name in said.order}
+            order = [name for name in said.order if name in values]
+            turned = [
+                f"{worse} is ahead of {better}"
+                for better, worse in zip(order, order[1:])
+                if all(
+                    bounds(*w, r)[0] > bounds(*b, r)[1]
+                    for b in values[better]
+                    for w in values[worse]
+                    for r in ROUNDINGS
+                )
+            ]
+            listed = ", ".join(f"{name} {values[name][0][0]}" for name in order)
+            if len(order) > 1:
+                yield Finding(
+                    *("statements", (said.id, *said.about), "inconsistent" if turned else "consistent"),
+                    f"the order in {metric} is said to be {', '.join(said.order)}; printed are {listed}"
+                    + "".join(f"; {each}" for each in turned),
+                )
+
+
+def splits(file: ClaimsFile) -> Iterator[Finding]:
+    """Numbers of images that are said to be shares of a whole."""
+    wholes = {name: sum(own) for name, own in image_sets(file).items()}
+    for said in (s for s in file.statements if s.kind == "split"):
+        parts, about = [int(n) for n in said.parts], ("statements", (said.id,))
+        shares = [[bounds(share, "percent", r) for r in ROUNDINGS] for share in said.shares]
+
+        def fits(n: int, whole: int, ways) -> bool:
+            return any(low <= Fraction(n, whole) <= high for low, high in ways)
+
+        total = sum(parts)
+        evidence = (
+            f"{' and '.join(f'{n:,}' for n in parts)} images are said to be {':'.join(said.shares)}; they are "
+            f"{':'.join(percent(Fraction(n, total)).removesuffix(' %') for n in parts)}"
+        )
+        if all(fits(n, total, ways) for n, ways in zip(parts, shares)):
+            yield Finding(*about, "consistent", evidence)
+            continue
+        of = [name for name, whole in wholes.items() if parts[0] < whole and fits(parts[0], whole, shares[0])]
+        one = f"; {parts[0]:,} are {said.shares[0]} per cent of {' or '.join(of)}" if of else ""
+        condition = "the shares are of other images, or loosely meant"
+        yield Finding(*about, "consistent only if", evidence + one, condition, "the lists of the images")
+
+
+def image_sizes(file: ClaimsFile) -> Iterator[Finding]:
+    """What is said of the size of the images against that of the data set."""
+    size = file.data_set.image_size
+    for said in (s for s in file.statements if s.kind == "image_size" and size):
+        evidence = f"images are said to have {' and '.join(said.pixels)} pixels a side; {file.data_set.name} has {size}"
+        if set(said.pixels) == {size}:
+            yield Finding("statements", (said.id,), "consistent", evidence)
+        else:
+            condition = "the images were resized, or are of another data set"
+            yield Finding("statements", (said.id,), "consistent only if", evidence, condition)
+
+
+def contradictions(file: ClaimsFile) -> Iterator[Finding]:
+    """What a reader found two sentences to say of the same thing; not arithmetic, so a warning."""
+    for said in (s for s in file.statements if s.kind == "contradiction"):
+        yield Finding("statements", (said.id, *said.about), "warning", f"{said.says} ({said.where})")
 
 
 def repeated(file: ClaimsFile) -> Iterator[Finding]:
@@ -692,7 +874,13 @@ CHECKS: tuple[Callable[[ClaimsFile], Iterator[Finding]], ...] = (
     identities,
     extremes,
     said_extremes,
+    ranges,
+    margins,
+    rankings,
+    splits,
+    image_sizes,
     repeated,
+    contradictions,
     straight_lines,
     constant_offsets,
     minimum_before_the_end,

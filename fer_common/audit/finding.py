@@ -7,6 +7,8 @@ Verdict = Literal["inconsistent", "consistent only if", "warning", "consistent",
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 """The gravest first."""
 
+MATTERS = ("a headline number", "the headline system", "other numbers")
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -22,8 +24,8 @@ class Finding:
     """Of `consistent only if`: what must hold."""
     settle: str = ""
     """What would settle it."""
-    headline: bool = False
-    """Whether a number that the paper is known by is concerned."""
+    matters: str = ""
+    """How near it is to what the paper concludes, of MATTERS."""
 
     def sentence(self) -> str:
         """Verdict, items and evidence in one sentence without its full stop."""

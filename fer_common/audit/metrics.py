@@ -31,16 +31,38 @@ def mean_f1_is_possible(f1: Bounds, precision: Bounds, recall: Bounds) -> bool:
     return f1[0] <= harmonic(precision, recall)[1] and f1[1] >= max(Fraction(0), precision[0] + recall[0] - 1)
 
 
-def auc_of_hard_labels(matrix: np.ndarray) -> float:
-    """Macro one-vs-rest AUC of predicted classes instead of probabilities: the mean of (recall + specificity) / 2.
+def auc_of_hard_labels(matrix: np.ndarray) -> dict[str, float]:
+    """AUC of predicted classes instead of probabilities, by average; a ROC curve of hard labels has one corner.
 
-    matrix: (K, K) counts, rows true. A ROC curve of hard labels has one corner, at (1 − specificity, recall).
+    matrix: (K, K) counts, rows true. `macro one-vs-rest`: the mean of (recall + specificity) / 2; `micro`: the same
+    of all K one-vs-rest problems in one; `one-vs-one` (Hand and Till 2001): over pairs of classes, of their images
+    alone.
     """
     matrix = np.asarray(matrix, float)
-    own, total = matrix.sum(1), matrix.sum()
+    own, total, k = matrix.sum(1), matrix.sum(), len(matrix)
     recall = np.diag(matrix) / own
     specificity = 1 - (matrix.sum(0) - np.diag(matrix)) / (total - own)
-    return float(np.mean((recall + specificity) / 2))
+    accuracy = np.trace(matrix) / total
+    mistaken = matrix / own[:, None]  # [j, i]: the share of class j that is called i
+    pairs = [(1 + recall[i] - mistaken[j, i]) / 2 for i in range(k) for j in range(k) if i != j]
+    return {
+        "macro one-vs-rest": float(np.mean((recall + specificity) / 2)),
+        "micro": float((accuracy + 1 - (1 - accuracy) / (k - 1)) / 2),
+        "one-vs-one": float(np.mean(pairs)),
+    }
+
+
+def precisions(cells: Sequence[Sequence[Bounds]], sizes: Sequence[int]) -> list[Bounds]:
+    """The precision of every class that shares of rows (rows true) allow with so many images a class; 0 to 1 where
+    nothing need be predicted as it."""
+    found = []
+    for k in range(len(cells)):
+        own = [n * end for n, end in zip((sizes[k],) * 2, cells[k][k])]
+        others = [sum(n * row[k][end] for j, (n, row) in enumerate(zip(sizes, cells)) if j != k) for end in (0, 1)]
+        low = own[0] / (own[0] + others[1]) if own[0] + others[1] else Fraction(0)
+        high = own[1] / (own[1] + others[0]) if own[1] + others[0] else Fraction(1)
+        found.append((low if own[0] else Fraction(0), high))
+    return found
 
 
 def accuracy_at_least(loss: Bounds) -> float:

@@ -68,11 +68,20 @@ def file_of(
         del rows[classes[-1]]
     if one_vs_rest:
         accuracy = 1 - 2 * (1 - accuracy) / len(classes)
-    share = 100 * np.mean([m / np.maximum(m.sum(1, keepdims=True), 1) for m in matrices], axis=0)
+    whole_of = {"row": 1, "column": 0, "total": None}[str(rng.choice(["row", "row", "column", "total"]))]
+    share = 100 * np.mean([m / np.maximum(m.sum(whole_of, keepdims=True), 1) for m in matrices], axis=0)
     average = str(rng.choice(["macro", "weighted", "unstated"]))
     p, r, f = scores["macro" if average == "unstated" else average]
     common = {"system": "net", "unit": "fraction", "where": "Table 1", "images": "test"}
     claims = [Claim(id="accuracy", metric="accuracy", value=out(accuracy), **common)]
+    if len(matrices) == 1:
+        n_errors = matrices[0].sum() - np.trace(matrices[0])
+        costs = np.r_[
+            np.log(2) + rng.exponential(1, n_errors), -np.log(rng.uniform(0.5, 1, matrices[0].sum() - n_errors))
+        ]
+        loss = write(np.minimum(costs, 16).mean(), decimals, rounding)
+        claims[0].epoch = "5"
+        claims.append(Claim(id="loss", metric="log_loss", value=loss, **common | {"unit": "nats"}, epoch="5"))
     for metric, value in (("precision", p), ("recall", r), ("f1", f)):
         claims.append(Claim(id=metric, metric=metric, value=out(value), average=average, **common))
     return ClaimsFile(
