@@ -66,7 +66,7 @@ def make_blocks(root: Path) -> dict[str, str]:
 
 
 def _markdown(rows: list[dict]) -> str:
-    return pd.DataFrame(rows).fillna("").to_markdown(index=False, disable_numparse=True) if rows else "Nothing ran yet."
+    return pd.DataFrame(rows, dtype=object).fillna("").to_markdown(index=False, disable_numparse=True) if rows else "Nothing ran yet."
 
 
 def _full(table: pd.DataFrame, paper: str) -> pd.DataFrame:
