@@ -219,7 +219,7 @@ def convergence(runs: Path) -> str:
             continue
         accuracies = [row.get("select_accuracy", 0.0) for row in history]
         histories[(record.system, record.init, record.setup.get("learning_rate"), record.seed)] = accuracies
-    varied = {key[:2] for key in histories if sum(key[:2] == k[:2] for k in histories) > 1}
+    varied = {key[:2] for key in histories if len({k[2] for k in histories if k[:2] == key[:2]}) > 1}
     inits = {init for _, init in varied}
     rows = []
     for init in sorted(inits):
