@@ -42,6 +42,10 @@ class Paper:
     prepare: protocol → function(data, seed) that repeats or alters images before they are split; a scored row whose
     image, altered or not, is also fitted then has the role `seen`.
     later_stages: systems that only train another one on, under a protocol of their own; `--system all` leaves them out.
+    folds: protocol → its number of folds, where it has some; its function takes the fold as a third argument, and each
+    fold is a run.
+    reduced: system → the fields that the preset `reduced` sets otherwise, for machines that the paper's setup is too
+    much for; such rows never say `full`.
     """
 
     id: str
@@ -52,6 +56,8 @@ class Paper:
     train: Callable[["Run"], None]
     prepare: dict[str, Callable[[FaceData, int], FaceData]] = field(default_factory=dict)
     later_stages: tuple[str, ...] = ()
+    folds: dict[str, int] = field(default_factory=dict)
+    reduced: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,9 +66,11 @@ class Options:
 
     seed: int = 0
     """Draws the weights, the order of the images and the dropout."""
-    preset: Literal["full", "smoke"] = "full"
-    """`full`: the paper's own schedule on everything; `smoke`: 2,000 images, and a shortened schedule where the
-    paper's is long."""
+    fold: int | None = None
+    """Run this fold alone, where the protocol has folds; default: one after the other."""
+    preset: Literal["full", "reduced", "smoke"] = "full"
+    """`full`: the paper's own schedule on everything; `reduced`: everything, with the smaller setup of the script
+    where it has one; `smoke`: 2,000 images, and a shortened schedule where the paper's is long."""
     data: str | None = None
     """A copy of FER2013 (archive, CSV, image folder), or `synthetic`. Default: the variable FER2013, then the cache."""
     allow_subset: bool = False
@@ -141,12 +149,19 @@ def parse(paper: Paper, arguments: Sequence[str]) -> tuple[str, str, Any, Option
 def run(paper: Paper, system: str, protocol: str, setup: Any, options: Options, given: Set[str] = frozenset()) -> Path:
     """Run it unless its record is there; returns the record's folder.
 
-    given: the names of fields that the smoke preset leaves as they are, changed or not.
+    given: the names of fields that a preset leaves as they are, changed or not.
+    Of a protocol with folds all of them are run, and the last one's folder returned, unless the options name one.
     Raises UserError for what the user can mend. Any other error is written into a record with status `failed`.
     """
     from fer_common import data as data_module
     from fer_common import splits
 
+    folds = range(paper.folds.get(protocol, 0))
+    if folds and options.fold is None:
+        return [run(paper, system, protocol, setup, dataclasses.replace(options, fold=n), given) for n in folds][-1]
+    if options.fold is not None and options.fold not in folds:
+        has = f"folds 0 to {len(folds) - 1}" if folds else "no folds"
+        raise UserError(f"--fold {options.fold}: the protocol {protocol} of {paper.id} has {has}.")
     data = data_module.load(options.data, allow_subset=options.allow_subset)
     reference = paper.systems[system]
     changed = provenance.changes(setup, reference)
@@ -156,11 +171,19 @@ def run(paper: Paper, system: str, protocol: str, setup: Any, options: Options, 
             setup, **{k: v for k, v in paper.smoke.items() if k not in kept and hasattr(setup, k)}
         )
         data = data.take(splits.subset(data, SMOKE_IMAGES))
+    smaller = {}
+    if options.preset == "reduced":
+        if system not in paper.reduced:
+            raise UserError(f"--preset reduced: {paper.id} has no reduced setup for {system}; it fits as it is.")
+        smaller = {k: v for k, v in paper.reduced[system].items() if k not in changed.keys() | given}
+        setup = dataclasses.replace(setup, **smaller)
     changed.pop("init", None)  # every row says it in a column of its own
+    smaller.pop("init", None)
     if protocol in paper.prepare:
         data = paper.prepare[protocol](data, options.seed)
     role = splits.seen_where(
-        paper.protocols[protocol](data, options.seed), lambda role: np.isin(data.row_id, data.row_id[role == "fit"])
+        paper.protocols[protocol](data, options.seed, *([options.fold] if folds else [])),
+        lambda role: np.isin(data.row_id, data.row_id[role == "fit"]),
     )
     if unknown := set(role) - set(splits.ROLES):
         raise ValueError(f"{paper.id}'s protocol {protocol} gives roles that there are not: {', '.join(unknown)}")
@@ -170,13 +193,16 @@ def run(paper: Paper, system: str, protocol: str, setup: Any, options: Options, 
         protocol=protocol,
         init=getattr(setup, "init", "random"),
         seed=options.seed,
-        preset="smoke" if options.preset == "smoke" else "custom" if changed else "full",
+        fold=options.fold,
+        preset=options.preset if options.preset == "smoke" or not changed else "custom",
         changes=changed,
+        reduced=smaller,
         setup=dataclasses.asdict(setup),
         data={"source": data.source, "fingerprint": data.fingerprint, "rows": len(data)},
     )
     final = records.folder(options.runs, record)
     say = f"{paper.id} · {system} · {protocol} · {record.init} · {record.preset} · seed {record.seed}"
+    say += f" · fold {record.fold}" if folds else ""
 
     with _lock(records.partial_folder(final)) as partial:
         if records.status(final) == "ok" and not options.again:
@@ -264,6 +290,7 @@ class Run:
         self.predictions: records.Predictions | None = None
         self.verbose = 1 if sys.stdout.isatty() else 2
         self.model = None
+        self._compiled_as = (record.paper, record.system, repr(setup), record.seed)
 
     def _start(self) -> None:
         """Seed everything and set the backend up, before the model is built."""
@@ -272,7 +299,9 @@ class Run:
         self.record.deterministic = pipeline.start(self.options.deterministic or None)
         import keras
 
-        keras.utils.clear_session()
+        if not any(key[: len(self._compiled_as)] == self._compiled_as for key in _COMPILED):
+            _COMPILED.clear()
+            keras.utils.clear_session()
         keras.config.set_dtype_policy(getattr(self.setup, "precision", "float32"))
         keras.utils.set_random_seed(self.seed)
 
@@ -309,6 +338,24 @@ class Run:
         options = dataclasses.replace(self.options, again=False)
         return run(self.paper, system, self.record.protocol, self.paper.systems[system], options)
 
+    def compiled(self, build: Callable[[], Any], *depends_on):
+        """The compiled model that `build()` gives, as it is when new. Folds of one command share it, since compiling
+        costs up to half a minute; a fold that is run alone comes to the same.
+
+        depends_on: what `build` uses besides the setup and the seed.
+        """
+        key = (*self._compiled_as, *depends_on)
+        if key not in _COMPILED:
+            _COMPILED.clear()
+            model = build()
+            _complete(model)
+            new = _variables(model.variables, "model"), _variables(model.optimizer.variables, "optimizer")
+            _COMPILED[key] = model, *new
+        model, weights, slots = _COMPILED[key]
+        _assign(model.variables, weights, "model")
+        _assign(model.optimizer.variables, slots, "optimizer")
+        return model
+
     def resume(self, model) -> None:
         """Bring a compiled model back to the end of the last finished epoch, if there is one.
 
@@ -319,10 +366,7 @@ class Run:
 
         self.model = model
         self.record.parameters = int(model.count_params())
-        model.optimizer.build(model.trainable_variables)
-        # The metrics' variables too: TensorFlow traces the step of `fit` a second time if it makes any variable.
-        model.compute_metrics(None, np.zeros(1), np.full((1, *model.output_shape[1:]), 0.5))
-        model.reset_metrics()
+        _complete(model)
         path = self.partial / "checkpoint.npz"
         if not path.exists():
             return
@@ -381,6 +425,17 @@ class Run:
             epochs=np.array(sorted(probabilities), np.int16),
             probabilities=np.stack([probabilities[epoch].astype(np.float16) for epoch in sorted(probabilities)]),
         )
+
+
+_COMPILED: dict[tuple, tuple] = {}  # by paper, system, setup and seed; one at a time
+
+
+def _complete(model) -> None:
+    """Make every variable that `fit` would: TensorFlow traces its step a second time if the first makes any."""
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+    model.compute_metrics(None, np.zeros(1), np.full((1, *model.output_shape[1:]), 0.5))
+    model.reset_metrics()
 
 
 def _numbered(arrays: dict[str, np.ndarray], prefix: str) -> list[np.ndarray]:

@@ -119,11 +119,12 @@ def draw_data(data: FaceData, path: Path, *, seed: int = 0, samples: int = 8) ->
 
 
 def draw_overview(summary: pd.DataFrame, claims: list[Claim], path: Path) -> bool:
-    """Accuracy on every image set of every full run on FER2013 of one paper, its headline claims as lines.
+    """Accuracy on every image set of every full or reduced run on FER2013 of one paper, its headline claims as lines.
 
     summary: the paper's rows of the table of that name. Returns whether there was anything to draw.
     """
-    rows = summary[(summary["preset"] == "full") & (summary["source"] == "fer2013") & (summary["runs"] > 0)]
+    whole = summary["preset"].isin(("full", "reduced")) & (summary["source"] == "fer2013")
+    rows = summary[whole & (summary["runs"] > 0)]
     rows = rows[rows["epoch"].str.startswith("last")]
     if not len(rows):
         return False
@@ -143,7 +144,10 @@ def draw_overview(summary: pd.DataFrame, claims: list[Claim], path: Path) -> boo
         text, above = f"claimed\n{claim.value} ({claim.images})", (0, 3)
         style = {"fontsize": 7, "color": "crimson", "ha": side, "va": "bottom"}
         axes.annotate(text, (value, -0.6), xytext=above, textcoords="offset points", **style)
-    labels = [f"{r['system']} ({r['init']})\n{r['protocol']}, seeds: {r['runs']}" for _, r in rows.iterrows()]
+    labels = [
+        f"{r['system']} ({r['init']}{', reduced' * (r['preset'] == 'reduced')})\n{r['protocol']}, seeds: {r['runs']}"
+        for _, r in rows.iterrows()
+    ]
     axes.set(yticks=range(len(rows)), yticklabels=labels, ylim=(len(rows) - 0.4, -0.6), xlim=(20, 104))
     axes.set(xlabel="accuracy in per cent after the last epoch, 95 % interval over seeds and images")
     axes.grid(axis="x", alpha=0.3)

@@ -47,11 +47,12 @@ def shuffled(
     seed: int,
     epochs: int,
     first_epoch: int = 0,
-    preprocessing: Preprocessing = Preprocessing(),
+    preprocessing: Preprocessing | None = Preprocessing(),
 ):
     """Training batches (images, labels) for `model.fit` from epoch `first_epoch` (0-based) up to `epochs`.
 
-    images: uint8 (N, 48, 48); labels: integers (N,); rows: the row indices to train on.
+    images: uint8 (N, 48, 48), or, with preprocessing None, features float32 (N, D) that are taken as they are; labels:
+    integers (N,); rows: the row indices to train on.
     Returns (batches, steps_per_epoch), both of them for `fit`: steps_per_epoch is None where the batches know it.
     Raises ValueError where a label is WITHHELD: its row is to be scored.
     """
@@ -66,7 +67,7 @@ def in_order(
     rows: np.ndarray,
     *,
     batch_size: int,
-    preprocessing: Preprocessing = Preprocessing(),
+    preprocessing: Preprocessing | None = Preprocessing(),
 ):
     """Batches of `rows` as they come, for `predict` (labels None: images alone) and `evaluate`."""
     return _batches(images, labels, np.asarray(rows, np.int32)[None], batch_size, preprocessing)
@@ -93,13 +94,17 @@ def _tensorflow_batches(images, labels, orders, batch_size, preprocessing):
     images = tf.constant(images)
     labels = None if labels is None else tf.constant(labels, tf.int32)
 
-    def load(rows):
-        batch = tf.cast(tf.gather(images, rows)[..., None], tf.float32)
+    def preprocess(batch):
+        batch = tf.cast(batch[..., None], tf.float32)
         if preprocessing.size != batch.shape[1]:
             batch = tf.image.resize(batch, (preprocessing.size, preprocessing.size))
         if preprocessing.channels > 1:
             batch = tf.repeat(batch, preprocessing.channels, axis=-1)
-        batch = batch * preprocessing.scale + preprocessing.offset
+        return batch * preprocessing.scale + preprocessing.offset
+
+    def load(rows):
+        batch = tf.gather(images, rows)
+        batch = batch if preprocessing is None else preprocess(batch)
         return batch if labels is None else (batch, tf.gather(labels, rows))
 
     # Autotuning would idle for seconds whenever an iterator is destroyed, and falsify every timing around fit.
@@ -130,15 +135,19 @@ def _keras_batches(images, labels, orders, batch_size, preprocessing):
 
         def __getitem__(self, step):
             rows = orders[self.epoch, step * batch_size : (step + 1) * batch_size]
-            batch = np.asarray(images[rows], np.float32)[..., None]
+            batch = np.asarray(images[rows], np.float32)
+            if preprocessing is not None:
+                batch = self.preprocess(batch[..., None])
+            return (batch,) if labels is None else (batch, np.asarray(labels[rows], np.int32))
+
+        def preprocess(self, batch):
             if preprocessing.size != batch.shape[1]:
                 size = (preprocessing.size, preprocessing.size)
                 batch = keras.ops.convert_to_numpy(
                     keras.ops.image.resize(batch, size, interpolation="bilinear", data_format="channels_last")
                 )
             batch = np.repeat(batch, preprocessing.channels, axis=-1)
-            batch = batch * np.float32(preprocessing.scale) + np.asarray(preprocessing.offset, np.float32)
-            return (batch,) if labels is None else (batch, np.asarray(labels[rows], np.int32))
+            return batch * np.float32(preprocessing.scale) + np.asarray(preprocessing.offset, np.float32)
 
         def on_epoch_end(self):
             # Keras calls this after the last epoch too, and after each pass of predict and evaluate.

@@ -33,8 +33,10 @@ class Record(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     init: str
     seed: int
     fold: int | None = None
-    preset: str  # full: the paper's own setup; custom: that with changed fields; smoke: a subset, changed or not
+    preset: str  # full: the paper's own setup; reduced: the script's smaller one; custom: either with changed fields;
+    # smoke: a subset, changed or not
     changes: dict[str, Any]  # the changed fields; such a run never enters the main tables
+    reduced: dict[str, Any] = {}  # the fields that the preset `reduced` set otherwise than the paper has them
     setup: dict[str, Any]
     data: dict[str, Any]  # source, fingerprint, rows used
     deterministic: bool | None = None

@@ -32,11 +32,11 @@ def fill(text: str, blocks: dict[str, str]) -> str:
 def make_blocks(root: Path) -> dict[str, str]:
     """Every generated block by name, from the tables and benchmarks under `root` and the scripts' setups."""
     folder = root / "results" / "tables"
-    comparison, summary, sensitivity, protocols = (
+    comparison, summary, sensitivity, protocols, folds = (
         pd.read_csv(folder / f"{name}.csv", dtype={"epoch": str})
         if (folder / f"{name}.csv").stat().st_size > 1
         else pd.DataFrame()
-        for name in ("comparison", "summary", "sensitivity", "protocols")
+        for name in ("comparison", "summary", "sensitivity", "protocols", "folds")
     )
     blocks = {
         "loading": loading(root),
@@ -59,6 +59,7 @@ def make_blocks(root: Path) -> dict[str, str]:
         blocks[f"{paper} sensitivity"] = changed(sensitivity, summary, file)
         known_by = list(dict.fromkeys(claim.system for claim in file.all_claims() if claim.headline == "yes"))
         readings = [reading for system in known_by for reading in file.readings.get(system, [])]
+        blocks[f"{paper} folds"] = over_folds(folds, paper)
         blocks[f"{paper} protocols"] = by_protocol(protocols, file, known_by)
         blocks[f"{paper} readings"] = by_protocol(protocols, file, readings)
         blocks[f"{paper} convergence"] = convergence(root / "results" / "runs" / paper)
@@ -66,12 +67,17 @@ def make_blocks(root: Path) -> dict[str, str]:
 
 
 def _markdown(rows: list[dict]) -> str:
-    return pd.DataFrame(rows, dtype=object).fillna("").to_markdown(index=False, disable_numparse=True) if rows else "Nothing ran yet."
+    return (
+        pd.DataFrame(rows, dtype=object).fillna("").to_markdown(index=False, disable_numparse=True)
+        if rows
+        else "Nothing ran yet."
+    )
 
 
 def _full(table: pd.DataFrame, paper: str) -> pd.DataFrame:
+    """The rows of runs on all of FER2013: full ones, and reduced ones, which say so in their notes."""
     own = table[table["paper"] == paper]
-    return own[(own["preset"] == "full") & (own["source"] == "fer2013")]
+    return own[own["preset"].isin(("full", "reduced")) & (own["source"] == "fer2013")]
 
 
 def _reproduced(row) -> str:
@@ -150,7 +156,7 @@ def compared(comparison: pd.DataFrame, paper: str) -> str:
     shown = protocols if len(protocols) < 5 else protocols[:1]
     rows = []
     for _, row in own.iterrows():
-        full = row["preset"] == "full" and row["source"] == "fer2013" and row["protocol"] in shown
+        full = row["preset"] in ("full", "reduced") and row["source"] == "fer2013" and row["protocol"] in shown
         whole = str(row["usage"]).startswith(("PrivateTest (", "Training (fit)", "Training (fit + select)"))
         if row["verdict"] == "not run" or (full and (whole or row["usage"] == tables.RUNNING)):
             rows.append(
@@ -205,6 +211,22 @@ def by_protocol(protocols: pd.DataFrame, file: claims.ClaimsFile, systems: list[
                     named = {"system": system} if len(systems) > 1 else {}
                     first = {"protocol": protocol, "init": row["init"], "seeds": row["runs"]}
                     rows.append(named | first | tables.by_protocol(row))
+    return _markdown(rows)
+
+
+def over_folds(folds: pd.DataFrame, paper: str) -> str:
+    """Each setup's mean over its folds, the lowest and highest in brackets."""
+    rows = []
+    for _, row in (_full(folds, paper) if len(folds) else folds).iterrows():
+        rows.append(
+            {k: row[k] for k in ("system", "protocol", "init", "preset", "folds")}
+            | {"scored on": row["usage"]}
+            | {
+                metric: tables.shown(row, metric, metric)
+                for metric in ("accuracy", "f1.macro", "auc.macro", "log_loss")
+            }
+            | {"accuracy sd": tables.percent(row["accuracy sd"])}
+        )
     return _markdown(rows)
 
 

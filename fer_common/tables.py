@@ -22,6 +22,8 @@ from fer_common.splits import ROLES
 RUNNING = "Training (fit, running metric with dropout)"
 WITHOUT_TWINS = "PrivateTest without twins"
 REFERENCE = "reference"
+OUT_OF_FOLD, AVERAGED = ", out of fold", ", mean probabilities of the folds"
+FOLDED_ROLES = (f"score{OUT_OF_FOLD}", f"select{OUT_OF_FOLD}", f"score{AVERAGED}")
 HEADLINES = ("accuracy", "f1.macro", "f1.weighted", "auc.macro", "log_loss")
 COMPARISON_COLUMNS = [
     *("claim_id", "paper", "system", "protocol", "init", "preset", "source", "metric", "average", "epoch", "usage"),
@@ -53,6 +55,7 @@ class Group:
     record: Record  # of the first seed
     runs: list[tuple[Record, list[dict], Predictions]]
     failed: int
+    folds: list[tuple[Record, list[dict], Predictions]]  # of all seeds, where there are several a seed
 
     @property
     def key(self) -> dict:
@@ -68,7 +71,12 @@ class Group:
 
     @property
     def notes(self) -> str:
-        return "; ".join(dict.fromkeys(note for record, _, _ in self.runs for note in record.notes))
+        said = [note for record, _, _ in self.runs for note in record.notes]
+        if self.record.reduced:
+            said.append(
+                "reduced: " + ", ".join(f"{name}={plain(value)}" for name, value in self.record.reduced.items())
+            )
+        return "; ".join(dict.fromkeys(said))
 
     @property
     def changes(self) -> str:
@@ -104,7 +112,7 @@ def collect(runs: Path, passports: dict[str, Passport]) -> list[Group]:
         if len(setups) > 1:
             paths = " and ".join(map(str, setups.values()))
             raise UserError(f"{paths} call themselves the same run but have different setups; remove the outdated one.")
-        finished = []
+        finished, folded = [], []
         for seed in sorted(by_seed):
             same = by_seed[seed]
             folds = [record.fold for _, record, _, _ in same]
@@ -112,51 +120,71 @@ def collect(runs: Path, passports: dict[str, Passport]) -> list[Group]:
                 paths = " and ".join(str(path) for path, *_ in same)
                 raise UserError(f"{paths} are records of the same run; remove one.")
             _, record, history, predictions = same[0]
-            if folds != [None]:
+            notes = list(dict.fromkeys(note for item in same for note in item[1].notes))
+            if len(folds) > 1:
                 predictions = pool_folds([item[3] for item in same])
-                record = msgspec.structs.replace(record, epochs_run=int(predictions.epochs[-1]))
+                record = msgspec.structs.replace(
+                    record,
+                    epochs_run=int(predictions.epochs[-1]),
+                    best_epoch=None,
+                    notes=[*notes, "folds " + ", ".join(map(str, sorted(folds)))],
+                )
+                history = []  # every fold has its own
+                folded += [item[1:] for item in same]
+            elif folds != [None]:
+                record = msgspec.structs.replace(record, notes=[*notes, f"fold {record.fold} alone"])
             finished.append((record, history, predictions))
         failed = sum(item[1].status != "ok" for item in found)
-        groups.append(Group(finished[0][0] if finished else found[0][1], finished, failed))
+        groups.append(Group(finished[0][0] if finished else found[0][1], finished, failed, folded))
     return groups
 
 
 def pool_folds(folds: list[Predictions]) -> Predictions:
-    """One out-of-fold run: each row as the one fold that scored it saw it; rows that none or several scored are left
-    out. The folds hold the same rows in the same order, at the last epoch of each."""
-    scored = np.stack([fold.role == "score" for fold in folds])
-    once = scored.sum(0) == 1
-    by = scored.argmax(0)[once]
-    last = np.stack([fold.probabilities[-1] for fold in folds])[:, once]
+    """One out-of-fold run: each row as the one fold that held it out saw it, by its role there, and the rows that all
+    folds scored with the mean of their probabilities; rows of neither kind are left out.
+
+    A row is held out by the fold that scores it, or, where no row has one, by the one that selects on it. The folds
+    hold the same rows in the same order, at the last epoch of each.
+    """
+    roles = np.stack([fold.role for fold in folds])
+    scored, selected = roles == "score", roles == "select"
+    scored_once = scored.sum(0) == 1
+    selected_once = ~scored_once.any() & ~scored.any(0) & (selected.sum(0) == 1)
+    by_all = scored.all(0)
+    kept = scored_once | selected_once | by_all
+    by = np.where(scored_once, scored.argmax(0), selected.argmax(0))
+    last = np.stack([fold.probabilities[-1].astype(np.float32) for fold in folds])
+    probabilities = np.where(by_all[:, None], last.mean(0), last[by, np.arange(len(by))]).astype(np.float16)
+    role = np.select([scored_once, selected_once], [f"score{OUT_OF_FOLD}", f"select{OUT_OF_FOLD}"], f"score{AVERAGED}")
     first = folds[0]
     return Predictions(
-        row_id=first.row_id[once],
-        usage=first.usage[once],
-        role=np.full(once.sum(), "score"),
-        label=first.label[once],
+        row_id=first.row_id[kept],
+        usage=first.usage[kept],
+        role=role[kept],
+        label=first.label[kept],
         epochs=np.array([max(int(fold.epochs[-1]) for fold in folds)], np.int16),
-        probabilities=last[by, np.arange(len(by))][None],
-        twin=None if first.twin is None else first.twin[once],
+        probabilities=probabilities[kept][None],
+        twin=None if first.twin is None else first.twin[kept],
     )
 
 
 def image_sets(predictions: Predictions) -> dict[str, np.ndarray]:
     """Masks by name: each usage with the roles of its rows in brackets, and each role apart where it has several.
 
-    Where more than one usage is fitted, the parts of the data set were pooled and mean nothing to the run: the name is
-    `pooled`, and the roles alone tell the sets apart. Usages that are scored alike are one further set, and so is
-    PrivateTest without the images that have a twin in Training, where the twins are known.
+    Where more than one usage is fitted (or out of fold), these parts of the data set were pooled and mean nothing to
+    the run: their name is `pooled`, and the roles alone tell the sets apart. Usages that are scored alike are one
+    further set, and so is PrivateTest without the images that have a twin in Training, where the twins are known.
     """
-    fitted = np.unique(predictions.usage[predictions.role == "fit"])
-    if len(fitted) > 1:
-        return _by_role("pooled", predictions.role, np.ones(len(predictions.role), bool))
+    fitted = np.unique(predictions.usage[_fitted_or_out_of_fold(predictions.role)])
     found, alike = {}, []
-    for usage in reversed(USAGES):
+    if len(fitted) > 1:
+        found |= _by_role("pooled", predictions.role, np.isin(predictions.usage, fitted))
+    for usage in reversed([usage for usage in USAGES if len(fitted) < 2 or usage not in fitted]):
         rows = predictions.usage == usage
         found |= _by_role(usage, predictions.role, rows)
         if rows.any() and (predictions.role[rows] == "score").all():
             alike.append(usage)
-    tested = predictions.usage == "PrivateTest"
+    tested = (predictions.usage == "PrivateTest") & (len(fitted) < 2 or "PrivateTest" not in fitted)
     if predictions.twin is not None and (predictions.twin & tested).any():
         found |= _by_role(WITHOUT_TWINS, predictions.role, tested & ~predictions.twin)
     if len(alike) > 1:
@@ -166,7 +194,7 @@ def image_sets(predictions: Predictions) -> dict[str, np.ndarray]:
 
 def _by_role(name: str, role: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
     """The masks of one name: all of it unless it is pooled, and each role apart where there are several."""
-    roles = [each for each in ROLES if (rows & (role == each)).any()]
+    roles = [each for each in (*ROLES, *FOLDED_ROLES) if (rows & (role == each)).any()]
     found = {}
     if len(roles) == 1 or (roles and name != "pooled"):
         found[f"{name} ({' + '.join(roles)})"] = rows
@@ -177,9 +205,14 @@ def _by_role(name: str, role: np.ndarray, rows: np.ndarray) -> dict[str, np.ndar
     return found
 
 
+def _fitted_or_out_of_fold(role: np.ndarray) -> np.ndarray:
+    return np.isin(role, ("fit", *FOLDED_ROLES[:2]))
+
+
 def scored(role: np.ndarray) -> np.ndarray:
-    """The rows that a protocol scores, whether a part of the system has seen them or not."""
-    return np.isin(role, ("score", "seen"))
+    """The rows that a protocol scores, whether a part of the system has seen them or not; of folds those that were
+    held out, not those that all folds scored."""
+    return np.isin(role, ("score", "seen", *FOLDED_ROLES[:2]))
 
 
 def held_out(image_set: str) -> bool:
@@ -205,30 +238,38 @@ class Scores:
     """Metrics and intervals of groups, each computed once."""
 
     def __init__(self):
-        self._known: dict[tuple, tuple[dict, dict]] = {}
+        self._metrics: dict[tuple, dict] = {}
+        self._intervals: dict[tuple, dict] = {}
         self._sets: dict[int, dict[str, np.ndarray]] = {}
 
-    def one(self, run: tuple, image_set: str, epoch: int) -> tuple[dict, dict, int]:
-        """(metrics, intervals, number of images) of one run."""
-        predictions = run[2]
+    def _rows(self, predictions: Predictions, image_set: str) -> np.ndarray:
         if id(predictions) not in self._sets:
             self._sets[id(predictions)] = image_sets(predictions) | protocol_sets(predictions)
-        rows = self._sets[id(predictions)][image_set]
-        key = (id(predictions), image_set, epoch)
-        if key not in self._known:
-            labels, probabilities = predictions.label[rows], predictions.at(epoch)[rows]
-            self._known[key] = (
-                evaluation.metrics(labels, probabilities),
-                evaluation.intervals(labels, probabilities, cache_folder() / "intervals"),
-            )
-        return *self._known[key], int(rows.sum())
+        return self._sets[id(predictions)][image_set]
+
+    def metrics(self, run: tuple, image_set: str, epoch: int) -> dict[str, float]:
+        """All metrics of one run."""
+        predictions, key = run[2], (id(run[2]), image_set, epoch)
+        if key not in self._metrics:
+            rows = self._rows(predictions, image_set)
+            self._metrics[key] = evaluation.metrics(predictions.label[rows], predictions.at(epoch)[rows])
+        return self._metrics[key]
+
+    def intervals(self, run: tuple, image_set: str, epoch: int) -> dict[str, list[float]]:
+        """Their intervals over images."""
+        predictions, key = run[2], (id(run[2]), image_set, epoch)
+        if key not in self._intervals:
+            rows = self._rows(predictions, image_set)
+            found = predictions.label[rows], predictions.at(epoch)[rows]
+            self._intervals[key] = evaluation.intervals(*found, cache_folder() / "intervals")
+        return self._intervals[key]
 
     def measure(self, group: Group, metric: str, image_set: str, epochs: list[int]) -> Measured:
         """`metric` over the group's seeds, at `epochs[i]` of the i-th run."""
-        parts = [self.one(run, image_set, epoch) for run, epoch in zip(group.runs, epochs)]
-        values = np.array([metrics[metric] for metrics, _, _ in parts])
-        bounds = [intervals[metric] for _, intervals, _ in parts]
-        n_images = parts[0][2]
+        runs = list(zip(group.runs, epochs))
+        values = np.array([self.metrics(run, image_set, epoch)[metric] for run, epoch in runs])
+        bounds = [self.intervals(run, image_set, epoch)[metric] for run, epoch in runs]
+        n_images = int(self._rows(group.runs[0][2], image_set).sum())
         mean, n = values.mean(), len(values)
         image_sd = np.sqrt(mean * (1 - mean) / n_images) if metric == "accuracy" else np.mean([b[2] for b in bounds])
         if n == 1:
@@ -380,7 +421,7 @@ def reachable_only_on_training(claim: claims.Claim, found: list[tuple[str, Measu
 
 
 def _watched_running(group: Group) -> bool:
-    return all("running_accuracy" in history[0] for _, history, _ in group.runs)
+    return all(history and "running_accuracy" in history[0] for _, history, _ in group.runs)
 
 
 def _running(group: Group, metric: str, epochs: list[int]) -> Measured:
@@ -476,7 +517,7 @@ def protocol_sets(predictions: Predictions) -> dict[str, np.ndarray]:
     """Masks by name: what the protocol scores, what of it nothing was fitted on, and what was fitted."""
     masks = {
         "scored": scored(predictions.role),
-        "unseen": predictions.role == "score",
+        "unseen": np.isin(predictions.role, ("score", FOLDED_ROLES[0])),
         "fitted": predictions.role == "fit",
     }
     return {name: mask for name, mask in masks.items() if mask.any()}
@@ -498,6 +539,23 @@ def protocols(groups: list[Group], scores: Scores) -> pd.DataFrame:
                 row |= {f"{name} {metric}": m.mean, f"{name} {metric} low": m.low, f"{name} {metric} high": m.high}
             row[f"{name} images"] = int(sets[name].sum())
         rows.append(row | {"notes": group.notes})
+    return pd.DataFrame(rows)
+
+
+def folds(groups: list[Group], scores: Scores) -> pd.DataFrame:
+    """One row per setup with several folds and image set: each metric's mean and spread over the folds."""
+    rows = []
+    for group in groups:
+        if group.record.changes or not group.folds:
+            continue
+        for image_set in image_sets(group.folds[0][2]):
+            found = [scores.metrics(fold, image_set, int(fold[2].epochs[-1])) for fold in group.folds]
+            row = group.key | {"folds": len(found), "usage": image_set}
+            for metric in ("accuracy", "f1.macro", "auc.macro", "log_loss"):
+                values = np.array([metrics[metric] for metrics in found])
+                row |= {metric: values.mean(), f"{metric} sd": values.std(ddof=1)}
+                row |= {f"{metric} low": values.min(), f"{metric} high": values.max()}
+            rows.append(row | {"notes": group.notes})
     return pd.DataFrame(rows)
 
 
@@ -581,6 +639,7 @@ def build(
         ),
         "per_class": per_class(groups, scores),
         "protocols": protocols(groups, scores),
+        "folds": folds(groups, scores),
         "sensitivity": sensitivity(groups, scores),
     }
 
@@ -609,11 +668,12 @@ def write(tables: dict[str, pd.DataFrame], folder: Path) -> None:
 
 
 def overview(tables: dict[str, pd.DataFrame]) -> str:
-    """For a terminal: the claims outside of reports, where anything ran, beside PrivateTest and Training."""
+    """For a terminal: the claims outside of reports of the papers that ran, beside PrivateTest and Training."""
     table = tables["comparison"]
     single = ~table["claim_id"].str.contains(".", regex=False)  # the numbers of a report are named report.class.metric
     rows = []
-    for _, row in table[single].iterrows():
+    ran = set(tables["summary"]["paper"]) if len(tables["summary"]) else set()
+    for _, row in table[single & table["paper"].isin(ran)].iterrows():
         if row["verdict"] == "not run" or str(row["usage"]).startswith(("PrivateTest (", "Training")):
             named = row.rename({"ci_low": "reproduced_mean low", "ci_high": "reproduced_mean high"})
             rows.append(
@@ -738,6 +798,18 @@ def by_protocol(row) -> dict[str, str]:
     }
 
 
+def readable_folds(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Mean over the folds, and in brackets the lowest and the highest."""
+    rows = []
+    for _, row in table.iterrows():
+        rows.append(
+            {k: row[k] for k in ("paper", *_GROUP, "folds", "usage")}
+            | {m: shown(row, m, m) for m in ("accuracy", "f1.macro", "auc.macro", "log_loss")}
+            | {"accuracy sd": percent(row["accuracy sd"]), "notes": row["notes"]}
+        )
+    return {"": pd.DataFrame(rows)}
+
+
 def readable_sensitivity(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     rows = []
     for _, row in table.iterrows():
@@ -754,5 +826,6 @@ _READABLE = {
     "comparison": readable_comparison,
     "per_class": readable_per_class,
     "protocols": readable_protocols,
+    "folds": readable_folds,
     "sensitivity": readable_sensitivity,
 }

@@ -248,7 +248,7 @@ def test_only_the_real_whole_part_is_the_papers_images(tmp_path):
     ):
         data = record().data | {"source": source}
         group = tables.Group(
-            record(preset=preset, data=data), [(record(), HISTORY, predictions(0, (0.8,) * 3, n=n))], 0
+            record(preset=preset, data=data), [(record(), HISTORY, predictions(0, (0.8,) * 3, n=n))], 0, []
         )
         assert tables.same_images(accuracy, group, "Training (fit)") is expected
         assert not tables.same_images(accuracy, group, "PrivateTest (score)")
@@ -316,8 +316,15 @@ def test_folds_of_a_seed_become_one_out_of_fold_run():
         role[800:] = "score"  # PrivateTest, kept aside and scored by every fold
         folds.append(predictions(fold, (0.8, 0.8, 0.8), role=role, epochs=(13,)))
     pooled = tables.pool_folds(folds)
-    assert pooled.row_id.tolist() == list(range(800))
-    assert set(pooled.role) == {"score"}
+    assert pooled.row_id.tolist() == list(range(1000))
+    assert set(pooled.role[:800]) == {"score, out of fold"}
+    assert set(pooled.role[800:]) == {"score, mean probabilities of the folds"}
+    mean = np.mean([fold.probabilities[0, 900].astype(float) for fold in folds], axis=0)
+    np.testing.assert_allclose(pooled.probabilities[0, 900].astype(float), mean, atol=1e-3)
+    assert set(tables.image_sets(pooled)) == {
+        "pooled (score, out of fold)",
+        "PrivateTest (score, mean probabilities of the folds)",
+    }
     for row in (0, 7, 799):
         np.testing.assert_array_equal(pooled.probabilities[0, row], folds[row % 5].probabilities[0, row])
 

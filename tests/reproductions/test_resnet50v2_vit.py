@@ -1,0 +1,210 @@
+"""Folds as runs, the two readings of the ViT's heads, frozen backbones, and the weights' forms."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from fer_common import UserError, data, provenance, records, tables
+from reproductions import resnet50v2_vit as script
+from tests.conftest import ROOT, command
+
+SMOKE = ("run", "resnet50v2_vit", "--preset", "smoke", "--data", "synthetic")
+SMALL = {"init": "random", "image_size": 48, "layers": 2, "width": 96, "mlp_width": 192}
+
+
+def test_every_value_says_where_it_comes_from():
+    for setup in script.SYSTEMS.values():
+        for _, _, mark, note in provenance.provenance(type(setup)):
+            assert mark in ("stated", "inferred", "assumed") and note
+
+
+# Folds
+
+
+@pytest.fixture(scope="module")
+def real_roles(real):
+    faces = data.load(str(real))
+    return faces, {
+        name: [script.PROTOCOLS[name](faces, 0, fold) for fold in range(script.FOLDS)] for name in script.PAPER.folds
+    }
+
+
+def test_every_pooled_row_is_held_out_once(real_roles):
+    faces, roles = real_roles
+    private = faces.usage == "PrivateTest"
+    for name, folds in roles.items():
+        held_out = np.stack([role == ("select" if name == "selected_on_test_fold" else "score") for role in folds])
+        pooled = ~private if name.startswith("official") else np.ones(len(faces), bool)
+        assert (held_out[:, pooled].sum(0) == 1).all(), name
+        assert held_out[:, ~pooled].all(), name
+        for role in folds:
+            labels = faces.labels[(role == folds[0][0]) & pooled]
+            assert set(labels) == set(range(7))
+
+
+def test_who_watches_is_fitted_by_nobody_and_never_scored(real_roles):
+    faces, roles = real_roles
+    assert not any((role[faces.usage == "PrivateTest"] != "score").any() for role in roles["official"])
+    assert not any((role == "score").any() for role in roles["selected_on_test_fold"])
+    for role in roles["as_published"]:
+        watched = (role == "select").sum() / np.isin(role, ("fit", "select")).sum()
+        assert watched == pytest.approx(0.1, abs=0.001)
+
+
+def test_grouped_folds_part_no_identical_images(real_roles):
+    faces, roles = real_roles
+    for name in ("official", "as_published"):
+        for together, role in ((False, roles[name][0]), (True, roles[f"{name}_grouped"][0])):
+            straddle = np.isin(faces.identical[role == "score"], faces.identical[np.isin(role, ("fit", "select"))])
+            assert straddle.any() != together
+
+
+# The ViT's heads
+
+
+@pytest.fixture(scope="module")
+def published():
+    """A ViT as published, but small: 12 heads, 224 px."""
+    return script.vit_backbone(dataclasses.replace(script.SYSTEMS["vit_12_heads"], **SMALL), 224, 12)
+
+
+@pytest.mark.parametrize("system", ["vit_8_heads", "vit_12_heads"])
+def test_published_weights_go_into_both_readings(published, system):
+    import keras
+
+    setup = dataclasses.replace(script.SYSTEMS[system], **SMALL)
+    backbone = script.vit_backbone(setup, setup.image_size, setup.heads)
+    before = [keras.ops.convert_to_numpy(variable).copy() for variable in backbone.weights]
+    script.load_vit(backbone, published)
+    attention = 0
+    for old, variable, given in zip(before, backbone.weights, published.weights):
+        now, value = keras.ops.convert_to_numpy(variable), keras.ops.convert_to_numpy(given)
+        if "position_embedding" in variable.path:
+            assert now.shape == (10, 96) and value.shape == (197, 96)
+            np.testing.assert_allclose(now[0], value[0])
+            continue
+        np.testing.assert_array_equal(now.ravel(), value.ravel())
+        if "kernel" in variable.path and "mha" in variable.path:
+            attention += 1
+            assert (now != old).any()
+            assert (now.shape == value.shape) == (system == "vit_12_heads")
+    assert attention == 8  # query, key, value and output of two layers
+
+
+def test_nothing_is_skipped_where_weights_do_not_fit(published):
+    setup = dataclasses.replace(script.SYSTEMS["vit_8_heads"], **SMALL | {"layers": 3})
+    with pytest.raises(ValueError):
+        script.load_vit(script.vit_backbone(setup, 48, 8), published)
+    wide = dataclasses.replace(setup, layers=2, width=192)
+    with pytest.raises(ValueError, match="does not go into"):
+        script.load_vit(script.vit_backbone(wide, 48, 8), published)
+
+
+def test_positions_of_another_grid():
+    rng = np.random.default_rng(0)
+    positions = rng.normal(size=(1 + 14 * 14, 5)).astype(np.float32)
+    np.testing.assert_allclose(script.resized_positions(positions, 197), positions, atol=1e-5)
+    rows = np.repeat(np.linspace(-1, 1, 14, dtype=np.float32), 14)[:, None] * np.ones(5, np.float32)
+    found = script.resized_positions(np.concatenate([positions[:1], rows]), 10)
+    assert found.shape == (10, 5)
+    grid = found[1:].reshape(3, 3, 5)
+    np.testing.assert_allclose(grid[:, 0], grid[:, 2], atol=1e-5)
+    assert (np.diff(grid[:, 1, 0]) > 0.4).all()
+
+
+def test_weights_that_cannot_be_had_end_in_one_sentence(tmp_path):
+    (tmp_path / "no.weights.h5").write_text("nothing")
+    for system, init in (
+        ("resnet50v2", "nowhere.h5"),
+        ("vit_8_heads", "nowhere.h5"),
+        ("resnet50v2", tmp_path / "no.weights.h5"),
+        ("vit_8_heads", tmp_path / "no.weights.h5"),
+        ("alexnet", "imagenet"),
+        ("vit_small", "imagenet"),
+    ):
+        setup = dataclasses.replace(script.SYSTEMS[system], init=str(init))
+        with pytest.raises(UserError):
+            script.build_backbone(setup)
+
+
+@pytest.mark.smoke
+def test_a_published_file_is_read_by_the_command(tmp_path, published):
+    path = tmp_path / "vit.weights.h5"
+    published.save_weights(path)
+    small = ("--layers", 2, "--width", 96, "--mlp-width", 192, "--system", "vit_8_heads", "--fold", 0)
+    command(*SMOKE, *small, "--init", path, "--runs", tmp_path)
+    [folder] = records.find(tmp_path)
+    assert records.read(folder)[0].init == str(path)
+
+
+# By its own command
+
+
+def predictions_of(runs):
+    found = {}
+    for path in records.find(runs):
+        record, _, predictions = records.read(path)
+        found[record.system, record.fold] = predictions.probabilities
+    return found
+
+
+@pytest.mark.smoke
+def test_every_system_runs_its_folds_and_they_are_pooled(tmp_path):
+    command(*SMOKE, "--init", "random", "--system", "all", "--runs", tmp_path)
+    found = predictions_of(tmp_path)
+    assert set(found) == {(system, fold) for system in script.SYSTEMS for fold in range(5)}
+    built = tables.build(tmp_path, ["resnet50v2_vit"])
+    summary = built["summary"]
+    assert len(summary) == len(script.SYSTEMS)
+    assert summary["pooled (score, out of fold) accuracy"].notna().all()
+    assert summary["PrivateTest (score, mean probabilities of the folds) accuracy"].notna().all()
+    folds = built["folds"]
+    assert (folds["folds"] == 5).all()
+    assert {"pooled (fit)", "pooled (select)", "pooled (score)", "PrivateTest (score)"} <= set(folds["usage"])
+    alone = tmp_path / "alone"
+    command(*SMOKE, "--init", "random", "--system", "resnet50v2_frozen", "--fold", 3, "--runs", alone)
+    np.testing.assert_array_equal(predictions_of(alone)["resnet50v2_frozen", 3], found["resnet50v2_frozen", 3])
+
+
+@pytest.mark.smoke
+def test_folds_killed_twice_come_to_the_same_predictions(tmp_path):
+    """One of the two in the middle of a fold, and one fold run before all others."""
+    options = ("--init", "random", "--system", "alexnet", "--epochs", 3, "--filters", 8, 8, 8, 8, 8)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    command(*SMOKE, *options, "--runs", whole)
+    command(*SMOKE, *options, "--fold", 2, "--runs", killed)
+    for finished in (1, 3):
+        arguments = [sys.executable, "-m", "fer_common.cli", *map(str, (*SMOKE, *options, "--runs", killed))]
+        process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None:
+            if len(list(records.find(killed))) > finished and list(killed.glob("*/*/.*/checkpoint.npz")):
+                os.kill(process.pid, signal.SIGKILL)
+            time.sleep(0.05)
+        assert process.returncode == -signal.SIGKILL
+    printed = command(*SMOKE, *options, "--runs", killed).stdout
+    assert "already run" in printed
+    first, second = predictions_of(whole), predictions_of(killed)
+    assert first.keys() == second.keys() and len(first) == 5
+    for key in first:
+        np.testing.assert_array_equal(first[key], second[key])
+
+
+def test_a_fold_that_there_is_not():
+    found = command(*SMOKE, "--fold", 5, check=False)
+    assert found.returncode == 1 and "has folds 0 to 4" in found.stderr
+    found = command(*SMOKE, "--protocol", "three_way", "--fold", 0, check=False)
+    assert found.returncode == 1 and "has no folds" in found.stderr
+
+
+def test_standardised_images_keep_their_form(faces):
+    found = script.standardised(faces.images, "per_image")
+    assert found.shape == faces.images.shape and found.dtype == np.uint8
+    means = found.reshape(len(found), -1).mean(1)
+    assert np.abs(means - 128).max() < 12 < np.ptp(faces.images.reshape(len(faces.images), -1).mean(1))
+    assert script.standardised(faces.images, "none") is faces.images
