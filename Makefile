@@ -51,3 +51,4 @@ bench: $(READY)
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/features.py
 	$(BIN)/python benchmarks/audit.py
+	$(BIN)/python benchmarks/folds.py
