@@ -40,6 +40,10 @@ def main() -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(3 if isinstance(error, NoData) else 1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        sys.exit(f"error: {error.filename}: {error.strerror}.")
     except KeyboardInterrupt:
         sys.exit("\ninterrupted")
 

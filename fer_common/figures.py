@@ -137,13 +137,15 @@ def draw_overview(summary: pd.DataFrame, claims: list[Claim], path: Path) -> boo
             mean, low, high = (100 * row[f"{name} accuracy{bound}"] for bound in ("", " low", " high"))
             axes.errorbar(mean, y, xerr=[[mean - low], [high - mean]], fmt="o", ms=4, color=_colour(name))
             axes.annotate(name, (high, y), xytext=(4, 0), textcoords="offset points", va="center", fontsize=6.5)
+    level, before = 0, -100.0
     for number, claim in enumerate(sorted(claims, key=lambda claim: claim.number)):
         value = 100 * claim.number
         axes.axvline(value, ls="--", lw=1, color="crimson")
-        side = "left" if number % 2 else "right"  # neighbours step out of each other's way
-        text, above = f"claimed\n{claim.value} ({claim.images})", (0, 3)
-        style = {"fontsize": 7, "color": "crimson", "ha": side, "va": "bottom"}
-        axes.annotate(text, (value, -0.6), xytext=above, textcoords="offset points", **style)
+        level, before = (level + 1 if value - before < 4 else 0), value  # close neighbours step out of each other's way
+        side = "left" if number % 2 else "right"
+        text = f"claimed\n{claim.value} ({claim.images})"
+        style = {"fontsize": 7, "color": "crimson", "ha": side, "va": "bottom", "textcoords": "offset points"}
+        axes.annotate(text, (value, -0.6), xytext=(0, 3 + 20 * level), **style)
     labels = [
         f"{r['system']} ({r['init']}{', reduced' * (r['preset'] == 'reduced')})\n{r['protocol']}, seeds: {r['runs']}"
         for _, r in rows.iterrows()

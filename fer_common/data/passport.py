@@ -120,10 +120,12 @@ def make(data: FaceData, votes: Votes | None = None) -> Passport:
 def read_all(folder: Path) -> dict[str, Passport]:
     """The passports in `folder` by fingerprint, as `ferrepro data check --json` wrote them; none without the folder.
 
-    Raises UserError naming a file that is no passport.
+    Raises UserError naming a file that is no passport, or where the folder is none.
     """
-    found = {}
-    for path in sorted(Path(folder).glob("*.json")):
+    folder, found = Path(folder), {}
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file; expected a folder of passports.")
+    for path in sorted(folder.glob("*.json")):
         try:
             made = msgspec.json.decode(path.read_bytes(), type=Passport)
         except msgspec.DecodeError as error:

@@ -36,6 +36,8 @@ def test_help_tells_where_values_come_from():
         ("run cnn_13_epochs --data synthetic --runs /proc/nowhere", "cannot be written"),
         ("tables --runs /nowhere", "/nowhere: no such folder"),
         ("data check /nowhere", "nothing is there"),
+        ("data check synthetic --json /nowhere/passport.json", "/nowhere/passport.json: No such file or directory."),
+        ("run resnet50v2_vit --fold 5", "has folds 0 to 4"),
         ("data fetch", "could not be fetched"),
     ],
 )

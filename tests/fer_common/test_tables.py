@@ -219,6 +219,9 @@ def test_a_passport_of_another_copy_or_a_broken_one(runs, passports):
     one.write_text(whole[:1000])
     with pytest.raises(UserError, match="one.json"):
         passport.read_all(passports)
+    with pytest.raises(UserError, match="expected a folder"):
+        passport.read_all(one)
+    assert passport.read_all(passports / "nothing") == {}
 
 
 def test_headline_claims_meet_the_other_readings(tmp_path):
