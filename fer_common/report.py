@@ -103,6 +103,7 @@ def headlines(comparison: pd.DataFrame, file: claims.ClaimsFile) -> str:
                 "seeds": int(row["n_runs"]),
                 "verdict": row["verdict"],
             }
+            | ({"notes": row["notes"]} if pd.notna(row["notes"]) else {})
             for _, row in rows.iterrows()
         ]
     )
