@@ -91,12 +91,14 @@ def _reproduced(row) -> str:
 def headlines(comparison: pd.DataFrame, file: claims.ClaimsFile) -> str:
     """The claims that the paper is known by, beside full runs on FER2013."""
     ids = [claim.id for claim in file.all_claims() if claim.headline == "yes"]
-    images = {claim.id: claim.images for claim in file.all_claims()}
+    images = {
+        claim.id: f"{claim.images}{f', epoch {claim.epoch}' if claim.epoch else ''}" for claim in file.all_claims()
+    }
     rows = _full(comparison[comparison["claim_id"].isin(ids)], file.paper)
     return _markdown(
         [
             {
-                "claimed": f"{row['claimed']}, images: {images[row['claim_id']]}, epoch {row['epoch']}",
+                "claimed": f"{row['claimed']}, images: {images[row['claim_id']]}",
                 "protocol": row["protocol"],
                 "scored on": row["usage"],
                 "reproduced": _reproduced(row),
@@ -140,13 +142,13 @@ def systems(summary: pd.DataFrame, paper: str) -> str:
 
 
 def values(paper: str) -> str:
-    """Every value of the paper's setup, stated, inferred or assumed; then those in which other systems differ."""
+    """Every value of the paper's setup, stated, inferred or assumed; then what differs in other systems, mark or value."""
     systems = importlib.import_module(f"reproductions.{paper}").SYSTEMS
     rows, known = [], set()
     for system, setup in systems.items():
         for name, value, mark, note in provenance(type(setup)):
-            if (name, value) not in known:
-                known.add((name, value))
+            if (name, value, mark) not in known:
+                known.add((name, value, mark))
                 shown = tables.plain(list(value) if isinstance(value, tuple) else value)
                 rows.append({"system": system, "value": name, "default": shown, "mark": mark, "why": note})
     return _markdown(rows)

@@ -43,8 +43,9 @@ not above the one on images that a part of the system was trained on. `not decid
 no points and no such limit), however far the claim lies; gap and h stand beside it. `single run`: n = 1, which never
 counts as reproduced. `not run`: nothing ran. In brackets after a usage: what its images were to the run; `seen`:
 scored, although a part of the system (an extractor, a scaler, a copy of the image) was fitted on them; `pooled`: the
-usages that the split drew from, together. ci_low and ci_high bound m itself at 95 %, over seeds and images; with one
-run, over images.
+usages that the split drew from, together; `out of fold`: as the one fold that held an image out saw it; `mean
+probabilities of the folds`: their average, an ensemble; the epoch of both is the longest fold's. ci_low and ci_high
+bound m itself at 95 %, over seeds and images; with one run, over images.
 """
 
 

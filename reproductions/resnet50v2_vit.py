@@ -55,8 +55,10 @@ class Setup:
     weight_decay: float = assumed(1e-4, "3.2.2: Adam with weight decay, the amount is not printed")
     dropout: float = assumed(0.5, "of the rebuilt top; not printed")
     patience: int = assumed(5, "3.2.2: early stopping, the patience is not printed")
-    annealing_patience: int = assumed(2, "3.2.2: annealing, no schedule is printed; halved where the loss stays")
-    annealing_factor: float = assumed(0.5, "as above")
+    annealing_patience: int = assumed(
+        2, "3.2.2: annealing, no schedule is printed; a ViT's rate follows a cosine instead"
+    )
+    annealing_factor: float = assumed(0.5, "as above; halved where the loss stays")
     precision: Literal["float32", "mixed_bfloat16"] = assumed("float32", "not printed; Keras's default")
 
 
@@ -73,6 +75,7 @@ class Vit(Setup):
     learning_rate: float = stated(2e-5, "3.2.2: 2e-5, with warm-up")
     batch_size: int = stated(16, "3.2.2: batch size 16")
     epochs: int = inferred(16, "Table 2 ends after 16")
+    loss: str = inferred("sparse_categorical_crossentropy", "3.2.2 prints cross-entropy for ResNet50V2")
     warmup: float = assumed(0.1, "3.2.2: warm-up, its length is not printed; a share of all steps")
     weight_decay: float = assumed(0.01, "3.2.2: AdamW, the amount is not printed; PyTorch's default")
 
@@ -90,6 +93,12 @@ class AlexNet(Setup):
 
     init: str = assumed("random", "not printed; there are no ImageNet weights of AlexNet in Keras")
     image_size: int = assumed(48, "not printed; FER2013's own")
+    batch_size: int = assumed(32, "not printed; ResNet50V2's")
+    epochs: int = assumed(50, "not printed; ResNet50V2's")
+    loss: str = assumed("sparse_categorical_crossentropy", "not printed; ResNet50V2's")
+    learning_rate: float = assumed(0.001, "not printed; ResNet50V2's")
+    weight_decay: float = assumed(1e-4, "not printed; as for ResNet50V2")
+    dropout: float = assumed(0.5, "not printed; Krizhevsky et al. 2012")
     filters: tuple[int, ...] = assumed((48, 128, 192, 192, 128), "one of the halves of Krizhevsky et al. 2012")
     kernels: tuple[int, ...] = assumed((5, 5, 3, 3, 3), "the first of 11 is made 5, for images of 48 px")
     dense_width: int = assumed(1024, "4,096 there; the map before it is smaller by as much")
