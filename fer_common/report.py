@@ -142,7 +142,7 @@ def systems(summary: pd.DataFrame, paper: str) -> str:
 
 
 def values(paper: str) -> str:
-    """Every value of the paper's setup, stated, inferred or assumed; then what differs in other systems, mark or value."""
+    """Every value of the paper's setup, stated, inferred or assumed; then where other systems differ, mark or value."""
     systems = importlib.import_module(f"reproductions.{paper}").SYSTEMS
     rows, known = [], set()
     for system, setup in systems.items():
