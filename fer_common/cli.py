@@ -97,11 +97,15 @@ def tables(runs: Path = RUNS, tables: Path = TABLES, passports: Path = PASSPORTS
     collector.write(built, tables)
     (tables.parent / "figures").mkdir(exist_ok=True)
     for paper in PAPERS if len(built["summary"]) else ():
-        own = built["summary"][built["summary"]["paper"] == paper]
-        known_by = [claim for claim in claims.load(paper).all_claims() if claim.headline == "yes"]
+        own, file = built["summary"][built["summary"]["paper"] == paper], claims.load(paper)
+        known_by = [claim for claim in file.all_claims() if claim.headline == "yes"]
         if len(own) > 12:  # a figure has room for the systems that the paper is known by
             own = own[own["system"].isin({claim.system for claim in known_by})]
         figures.draw_overview(own, known_by, tables.parent / "figures" / f"{paper}.png")
+        if file.matrices or file.curves:
+            under = next(iter(importlib.import_module(f"reproductions.{paper}").PROTOCOLS))
+            ran = collector.on_whole_fer2013(collector.collect(runs / paper, {}), under)
+            figures.draw_printed(file, ran, tables.parent / "figures" / f"{paper}_printed.png")
     unfinished = list(Path(runs).glob("*/*/.*.partial/checkpoint.npz"))
     if unfinished:
         names = ", ".join(path.parent.name for path in unfinished)

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fer_common import evaluation
-from fer_common.claims import Claim
+from fer_common.claims import Claim, ClaimsFile
 from fer_common.data import EMOTIONS, USAGES, FaceData
 from fer_common.data.passport import Passport
 from fer_common.records import Predictions, Record
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from fer_common.tables import Group
 
 
 def draw_run(folder: Path, record: Record, history: list[dict], predictions: Predictions) -> None:
@@ -156,6 +158,103 @@ def draw_overview(summary: pd.DataFrame, claims: list[Claim], path: Path) -> boo
     figure.savefig(path, dpi=100)
     plt.close(figure)
     return True
+
+
+def draw_printed(file: ClaimsFile, groups: list[Group], path: Path) -> None:
+    """The paper's confusion matrices (per cent of each true class), losses by epoch and accuracies beside our own.
+
+    groups: what ran of the paper under one protocol; of several of one system the first is drawn.
+    """
+    matrices, curves = ({own.system: own for own in found} for found in (file.matrices, file.curves))
+    systems = list(matrices | curves)
+    plt = _pyplot()
+    ran = {group.record.system: group for group in reversed(groups)}
+    figure = plt.figure(figsize=(12, 3.9 * len(systems) + 2.2), layout="constrained")
+    grid = figure.add_gridspec(len(systems) + 1, 3, height_ratios=[3.9] * len(systems) + [2.2])
+    for place, system in enumerate(systems):
+        claimed, ours, losses = (figure.add_subplot(grid[place, column]) for column in range(3))
+        classes = EMOTIONS
+        if matrix := matrices.get(system):
+            classes = [name for name in matrix.rows if name in EMOTIONS]
+            factor = 1 if matrix.unit == "percent" else 100
+            shares = [[factor * float(value) for value in matrix.rows[name]] for name in classes]
+            _shares(claimed, np.array(shares), classes, f"{system}: printed in {matrix.where}")
+        if group := ran.get(system):
+            name, rows = next(iter(held_out_sets(group.runs[0][2]).items()))
+            found, order = group.runs[0][2], [EMOTIONS.index(name) for name in classes]
+            counts = evaluation.confusion_matrix(found.label[rows], found.probabilities[-1][rows].argmax(1))
+            shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
+            _shares(ours, shares[np.ix_(order, order)], classes, f"{_ran_as(group)}\n{name}")
+        else:
+            ours.text(0.5, 0.5, "not run", ha="center", transform=ours.transAxes)
+            ours.set_axis_off()
+        if curve := curves.get(system):
+            for kind, colour in (("training", "tab:blue"), ("validation", "tab:orange")):
+                values = [float(value) for value in curve.columns().get(f"{kind}_loss", [])]
+                losses.plot(range(1, len(values) + 1), values, "--", color=colour, label=f"{kind}, {curve.where}")
+        for number, (_, history, _) in enumerate((group.folds or group.runs) if group else ()):
+            for name, said, colour in (
+                ("running_loss", "ours, running", "tab:blue"),
+                ("select_loss", "ours, select", "tab:orange"),
+            ):
+                epochs, values = [row["epoch"] for row in history], [row[name] for row in history]
+                losses.plot(epochs, values, "o-", ms=3, color=colour, label=said if not number else None)
+        losses.set(xlabel="epoch")
+        losses.set_title("loss", fontsize=9)
+        losses.xaxis.get_major_locator().set_params(integer=True)
+        losses.grid(alpha=0.3)
+        losses.legend(fontsize=7)
+    _accuracy_bars(figure.add_subplot(grid[-1, :]), file, ran)
+    figure.savefig(path, dpi=80)
+    plt.close(figure)
+
+
+def held_out_sets(predictions: Predictions) -> dict[str, np.ndarray]:
+    """Masks by name of the sets that are scored and that nothing was fitted on: those out of fold first."""
+    from fer_common import tables
+
+    found = {name: rows for name, rows in tables.image_sets(predictions).items() if name.partition("(score")[1]}
+    return dict(sorted(found.items(), key=lambda item: not item[0].startswith("pooled")))
+
+
+def _ran_as(group: Group) -> str:
+    """`official, random, reduced, fold 0 alone`"""
+    notes = [note for note in group.record.notes if note.endswith("alone")]
+    reduced = ["reduced"] * (group.record.preset == "reduced")
+    return ", ".join([group.record.protocol, group.record.init, *reduced, *notes])
+
+
+def _shares(axes, shares: np.ndarray, classes: list[str], title: str) -> None:
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+    for (i, j), share in np.ndenumerate(shares):
+        axes.text(j, i, f"{share:.1f}", ha="center", va="center", fontsize=7, color="white" if share > 55 else "black")
+    axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right", fontsize=7)
+    axes.set_yticks(range(len(classes)), classes, fontsize=7)
+    axes.set_title(title, fontsize=9)
+
+
+def _accuracy_bars(axes, file: ClaimsFile, ran: dict[str, Group]) -> None:
+    """The accuracies that the paper is known by as bars, and those of every set that our runs of them held out."""
+    claimed = {c.system: c for c in file.all_claims() if c.headline == "yes" and c.metric == "accuracy"}
+    names = list(dict.fromkeys([*claimed, *ran]))
+    sets: dict[str, list] = {}
+    for place, system in enumerate(names):
+        if system in claimed:
+            sets.setdefault("claimed", []).append((place, 100 * claimed[system].number))
+        for name, rows in (held_out_sets(ran[system].runs[0][2]) if system in ran else {}).items():
+            found = ran[system].runs[0][2]
+            right = found.probabilities[-1][rows].argmax(1) == found.label[rows]
+            sets.setdefault(name, []).append((place, 100 * right.mean()))
+    width = 0.8 / max(len(sets), 1)
+    for number, (name, bars) in enumerate(sets.items()):
+        style = {"color": "none", "edgecolor": "crimson", "hatch": "//"} if name == "claimed" else {}
+        drawn = axes.bar([p - 0.4 + (number + 0.5) * width for p, _ in bars], [v for _, v in bars], width, **style)
+        axes.bar_label(drawn, fmt="%.1f", fontsize=7)
+        drawn.set_label(name)
+    axes.set_xticks(range(len(names)), [f"{n}\n{_ran_as(ran[n])}" if n in ran else f"{n}\nnot run" for n in names])
+    axes.tick_params(axis="x", labelsize=8)
+    axes.set(ylim=(0, 109), ylabel="accuracy in per cent")
+    axes.legend(fontsize=7, loc="upper right", ncols=len(sets))
 
 
 def _colour(image_set: str) -> str:

@@ -6,6 +6,7 @@ A page holds `<!-- begin NAME -->` and `<!-- end NAME -->`; what stands between 
 import importlib
 import json
 import re
+import statistics
 from pathlib import Path
 
 import pandas as pd
@@ -65,6 +66,7 @@ def make_blocks(root: Path) -> dict[str, str]:
         every = list(importlib.import_module(f"reproductions.{paper}").SYSTEMS)
         blocks[f"{paper} every protocol"] = by_protocol(protocols, file, every)
         blocks[f"{paper} readings"] = by_protocol(protocols, file, readings)
+        blocks[f"{paper} epochs"] = epoch_by_epoch(root / "results" / "runs" / paper, file)
         blocks[f"{paper} convergence"] = convergence(root / "results" / "runs" / paper)
     return blocks
 
@@ -234,6 +236,33 @@ def over_folds(folds: pd.DataFrame, paper: str) -> str:
             | {"accuracy sd": tables.percent(row["accuracy sd"])}
         )
     return _markdown(rows)
+
+
+def epoch_by_epoch(runs: Path, file: claims.ClaimsFile) -> str:
+    """The losses and seconds that the paper prints for each epoch beside our own under the first protocol, the mean
+    over the folds, as far as all of them went, where several ran; before it, what ran."""
+    script = importlib.import_module(f"reproductions.{file.paper}")
+    groups = tables.on_whole_fer2013(tables.collect(runs, {}), next(iter(script.PROTOCOLS))) if file.curves else []
+    ran = {group.record.system: group for group in reversed(groups)}
+    named = {"training_loss": "running_loss", "validation_loss": "select_loss", "seconds": "seconds"}
+    said, rows = [], []
+    for curve in file.curves:
+        printed, ours = curve.columns(), []
+        if group := ran.get(curve.system):
+            r = group.record
+            said.append(f"Ours, {curve.system}: {r.protocol}, {r.init}, {r.device}; {group.notes or 'the full setup'}.")
+            ours = list(zip(*(history for _, history, _ in group.folds or group.runs)))
+        else:
+            said.append(f"Ours, {curve.system}: not run.")
+        for number in range(max(map(len, [*printed.values(), ours]))):
+            row = {"system": curve.system, "epoch": number + 1}
+            for name, own in named.items():
+                label, decimals = name.replace("_", " "), 1 if name == "seconds" else 2
+                row[f"{label}, printed"] = printed[name][number] if number < len(printed.get(name, [])) else ""
+                found = [at[own] for at in ours[number]] if number < len(ours) else []
+                row[f"{label}, ours"] = f"{statistics.mean(found):.{decimals}f}" if found else ""
+            rows.append(row)
+    return "\n".join([*(f"* {line}" for line in said), "", _markdown(rows)])
 
 
 def convergence(runs: Path) -> str:

@@ -140,6 +140,18 @@ def collect(runs: Path, passports: dict[str, Passport]) -> list[Group]:
     return groups
 
 
+def on_whole_fer2013(groups: list[Group], protocol: str) -> list[Group]:
+    """The finished ones under one protocol with an unchanged setup, full or reduced, on all of FER2013."""
+    return [
+        group
+        for group in groups
+        if group.runs
+        and not group.record.changes
+        and group.record.preset in ("full", "reduced")
+        and (group.record.protocol, group.record.data["source"]) == (protocol, "fer2013")
+    ]
+
+
 def pool_folds(folds: list[Predictions]) -> Predictions:
     """One out-of-fold run: each row as the one fold that held it out saw it, by its role there, and the rows that all
     folds scored with the mean of their probabilities; rows of neither kind are left out.

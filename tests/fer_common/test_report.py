@@ -2,8 +2,9 @@
 
 import pytest
 
-from fer_common import UserError, report
+from fer_common import UserError, claims, records, report
 from tests.conftest import ROOT
+from tests.fer_common.test_tables import predictions, record
 
 
 def test_pages_are_up_to_date():
@@ -18,3 +19,22 @@ def test_pages_are_up_to_date():
 def test_an_unknown_block_is_named():
     with pytest.raises(UserError, match="no generated block 'nothing'"):
         report.fill("<!-- begin nothing -->\n<!-- end nothing -->", {"something": ""})
+
+
+def test_printed_epochs_stand_beside_the_mean_of_our_folds(tmp_path):
+    losses = ((2.0, 1.5), (1.0, 0.5, 0.25))  # the second fold ran an epoch more, which has no mean
+    for fold, own in enumerate(losses):
+        made = record(paper="resnet50v2_vit", system="resnet50v2", fold=fold, preset="reduced", reduced={"epochs": 3})
+        history = [
+            {"epoch": n + 1, "running_loss": loss, "select_loss": 2 * loss, "seconds": 10.0 + fold}
+            for n, loss in enumerate(own)
+        ]
+        records.write(records.folder(tmp_path, made), made, history, predictions(fold, (0.6, 0.5, 0.5)))
+    text = report.epoch_by_epoch(tmp_path, claims.load("resnet50v2_vit"))
+    assert "Ours, vit_8_heads: not run." in text
+    assert "Ours, resnet50v2: official, random, a processor; folds 0, 1; reduced: epochs=3." in text
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if "| resnet50v2" in line]
+    assert cells[0] == ["resnet50v2", "1", "2.1", "1.50", "2.05", "3.00", "55.3", "10.5"]
+    assert cells[1] == ["resnet50v2", "2", "1.95", "1.00", "1.9", "2.00", "55.6", "10.5"]
+    assert cells[2] == ["resnet50v2", "3", "1.8", "", "1.75", "", "55.7", ""]
+    assert len(cells) == 16

@@ -143,6 +143,24 @@ def test_a_published_file_is_read_by_the_command(tmp_path, published):
     assert records.read(folder)[0].init == str(path)
 
 
+@pytest.mark.parametrize(("right", "points"), [(0.4, 0), (0.5, 10), (0.7, 30)])
+def test_points_above_the_majority_class(right, points):
+    """100 held-out rows, 40 of one class; fitted ones count for nothing."""
+    label = np.array([3] * 40 + [0] * 30 + [4] * 30 + [1] * 50)
+    predicted = np.where(np.arange(150) % 100 < 100 * right, label, (label + 1) % 7)
+    found = records.Predictions(
+        row_id=np.arange(150),
+        usage=np.array(["Training"] * 150),
+        role=np.array(["score"] * 100 + ["fit"] * 50),
+        label=label,
+        epochs=np.array([1]),
+        probabilities=np.eye(7, dtype=np.float16)[predicted][None],
+    )
+    assert script.points_above_majority(found) == pytest.approx(points)
+    watched = dataclasses.replace(found, role=np.where(found.role == "score", "select", "fit"))
+    assert script.points_above_majority(watched) == pytest.approx(points)
+
+
 # By its own command
 
 
