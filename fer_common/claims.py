@@ -207,6 +207,29 @@ class Statement(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Of `image_size`: what is said of height and width."""
 
 
+class Hypothesis(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Something that the paper claims without a number, as a difference between two systems that can be false."""
+
+    id: Identifier
+    says: Text
+    where: Text
+    system: Identifier
+    against: Identifier
+    """Both: a system of the script, or what the names of several begin with that are trained on one task each."""
+    tasks: list[Text]
+    """The mean over them is compared."""
+    metric: Literal["accuracy", "gap", "multiply_adds", "parameters"]
+    """`gap`: accuracy on the fitted images less that on the tested ones."""
+    margin: Numeral = "0"
+    """In points: how far the system may be behind and still keep up."""
+
+    @property
+    def claimed(self) -> str:
+        if self.metric in ("multiply_adds", "parameters"):
+            return "below 100 %"
+        return f"keeps up to {self.margin} points" if float(self.margin) else "ahead"
+
+
 class Context(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A number that the paper quotes from other work."""
 
@@ -253,6 +276,7 @@ class ClaimsFile(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     runs: Literal["one", "several", "unstated"] = "unstated"
     """Whether the printed numbers are of one run or means over several (folds, seeds), where the paper says so."""
     statements: list[Statement] = []
+    hypotheses: list[Hypothesis] = []
     context: list[Context] = []
     other_numerals: list[OtherNumeral] = []
 
@@ -393,12 +417,16 @@ def _cross_check(file: ClaimsFile, root, errors: list[str]) -> None:
 
     collect(root)
     seen = set()
-    for item in (*file.claims, *file.reports, *file.matrices, *file.curves, *file.statements):
+    for item in (*file.claims, *file.reports, *file.matrices, *file.curves, *file.statements, *file.hypotheses):
         at = f"line {lines[item.id]}, {item.id}"
         if item.id in seen:
             errors.append(f"{at}: the id is there twice; ids are unique in a file")
         seen.add(item.id)
-        system = getattr(item, "system", None)
+        system = None if isinstance(item, Hypothesis) else getattr(item, "system", None)
+        if isinstance(item, Hypothesis):
+            for name in (item.system, item.against):
+                if not any(known == name or known.startswith(f"{name}_") for known in file.systems):
+                    errors.append(f"{at}: no system under systems is named {name} or begins with it")
         if system is not None and system not in file.systems:
             errors.append(f"{at}: system {system} is not under systems; expected one of {', '.join(file.systems)}")
         if isinstance(item, Claim):

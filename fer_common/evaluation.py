@@ -58,12 +58,19 @@ def from_confusion(matrix: np.ndarray, classes: Sequence[str] = EMOTIONS) -> dic
 
 
 def metrics(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
-    """All metrics of labels (N,) and probabilities (N, 7), by flat name."""
-    matrix = confusion_matrix(labels, probabilities.argmax(-1))
-    found = {name: float(value) for name, value in from_confusion(matrix).items()}
+    """All metrics of labels (N,) and probabilities (N, K), by flat name; classes other than the seven emotions go by
+    their numbers."""
+    classes = _classes(probabilities)
+    matrix = confusion_matrix(labels, probabilities.argmax(-1), len(classes))
+    found = {name: float(value) for name, value in from_confusion(matrix, classes).items()}
     found["auc.macro"] = float(_macro_auc(labels, probabilities, np.ones((len(labels), 1), np.float32))[0])
     found["log_loss"] = float(_losses(labels, probabilities).mean())
     return found
+
+
+def _classes(probabilities: np.ndarray) -> Sequence[str]:
+    number = probabilities.shape[1]
+    return EMOTIONS if number == len(EMOTIONS) else [str(each) for each in range(number)]
 
 
 def _losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
@@ -109,7 +116,7 @@ def bootstrap(labels: np.ndarray, probabilities: np.ndarray, resamples: int = RE
     for start in range(0, resamples, at_once):
         drawn = rng.integers(n, size=(min(at_once, resamples - start), n), dtype=np.int32)
         weights = np.stack([np.bincount(row, minlength=n) for row in drawn], axis=1).astype(np.float32)
-        values = from_confusion((weights.T @ cell).reshape(-1, classes, classes))
+        values = from_confusion((weights.T @ cell).reshape(-1, classes, classes), _classes(probabilities))
         values["auc.macro"] = _macro_auc(labels, probabilities, weights)
         values["log_loss"] = losses @ weights / n
         for name, value in values.items():

@@ -46,6 +46,7 @@ class Paper:
     fold is a run.
     reduced: system → the fields that the preset `reduced` sets otherwise, for machines that the paper's setup is too
     much for; such rows never say `full`.
+    attributes: it needs UTKFace too.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Paper:
     later_stages: tuple[str, ...] = ()
     folds: dict[str, int] = field(default_factory=dict)
     reduced: dict[str, dict[str, Any]] = field(default_factory=dict)
+    attributes: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,11 @@ class Options:
     where it has one; `smoke`: 2,000 images, and a shortened schedule where the paper's is long."""
     data: str | None = None
     """A copy of FER2013 (archive, CSV, image folder), or `synthetic`. Default: the variable FER2013, then the cache."""
+    attributes: str | None = None
+    """A copy of UTKFace (archive or folder), for a paper that needs it. Default: the variable UTKFACE, then the cache;
+    with drawn faces, drawn ones."""
     allow_subset: bool = False
-    """Accept a copy whose counts are not FER2013's; its rows say `fer2013-subset`."""
+    """Accept a copy whose counts are not FER2013's (UTKFace's); its rows say `fer2013-subset`."""
     runs: Path = RUNS
     """Where the record goes."""
     resume: bool = True
@@ -155,6 +160,7 @@ def run(paper: Paper, system: str, protocol: str, setup: Any, options: Options, 
     """
     from fer_common import data as data_module
     from fer_common import splits
+    from fer_common.data import utkface
 
     folds = range(paper.folds.get(protocol, 0))
     if folds and options.fold is None:
@@ -163,6 +169,11 @@ def run(paper: Paper, system: str, protocol: str, setup: Any, options: Options, 
         has = f"folds 0 to {len(folds) - 1}" if folds else "no folds"
         raise UserError(f"--fold {options.fold}: the protocol {protocol} of {paper.id} has {has}.")
     data = data_module.load(options.data, allow_subset=options.allow_subset)
+    attributes = None
+    if paper.attributes:
+        attributes = utkface.load(
+            options.attributes, synthetic=data.source == "synthetic", allow_subset=options.allow_subset
+        )
     reference = paper.systems[system]
     changed = provenance.changes(setup, reference)
     if options.preset == "smoke":
@@ -171,6 +182,8 @@ def run(paper: Paper, system: str, protocol: str, setup: Any, options: Options, 
             setup, **{k: v for k, v in paper.smoke.items() if k not in kept and hasattr(setup, k)}
         )
         data = data.take(splits.subset(data, SMOKE_IMAGES))
+        if attributes:
+            attributes = attributes.take(np.arange(0, len(attributes), max(1, len(attributes) // SMOKE_IMAGES)))
     smaller = {}
     if options.preset == "reduced":
         if system not in paper.reduced:
@@ -200,6 +213,12 @@ def run(paper: Paper, system: str, protocol: str, setup: Any, options: Options, 
         setup=dataclasses.asdict(setup),
         data={"source": data.source, "fingerprint": data.fingerprint, "rows": len(data)},
     )
+    if attributes:
+        record.data["attributes"] = {
+            "source": attributes.source,
+            "fingerprint": attributes.fingerprint,
+            "rows": len(attributes),
+        }
     final = records.folder(options.runs, record)
     say = f"{paper.id} · {system} · {protocol} · {record.init} · {record.preset} · seed {record.seed}"
     say += f" · fold {record.fold}" if folds else ""
@@ -222,7 +241,11 @@ def run(paper: Paper, system: str, protocol: str, setup: Any, options: Options, 
             if rows.any():
                 usages = ", ".join(f"{u} {n:,}" for u, n in zip(*np.unique(data.usage[rows], return_counts=True)))
                 print(f"  {name:6} {rows.sum():7,}  ({usages})")
-        this = Run(record, setup, data, role, partial, options, paper)
+        if attributes:
+            print(f"attributes: {attributes.source}, {len(attributes):,} images, fingerprint {attributes.fingerprint}")
+            for part, name in utkface.ROLES.items():
+                print(f"  {name:6} {(attributes.part == part).sum():7,}  ({part})")
+        this = Run(record, setup, data, role, partial, options, paper, attributes)
         try:
             this._start()
             paper.train(this)
@@ -270,17 +293,28 @@ class Run:
     """What `train` gets: the data, the roles, and everything around `fit` that is not the paper's choice.
 
     setup: the script's dataclass; data: FaceData in which the labels of the rows to be scored are WITHHELD, so that
-    no script can fit or select on them; role: str (N,); seed; first_epoch: how many epochs are done (set by
-    `resume`); verbose: for `fit`; history: one dict an epoch, kept by `callbacks` or filled by a script that has no
-    use for Keras's fit.
+    no script can fit or select on them; attributes: AttributeData likewise, where the paper needs it; role: str (N,)
+    of `data`; seed; first_epoch: how many epochs are done (set by `resume`); verbose: for `fit`; keep_model: whether
+    the trained network is put beside the record; history: one dict an epoch, kept by `callbacks` or filled by a script
+    that has no use for Keras's fit.
     """
 
     def __init__(
-        self, record: records.Record, setup: Any, data: FaceData, role: np.ndarray, partial: Path, options, paper
+        self,
+        record: records.Record,
+        setup: Any,
+        data: FaceData,
+        role: np.ndarray,
+        partial: Path,
+        options,
+        paper,
+        attributes=None,
     ):
         self.record, self.setup, self.role, self.paper = record, setup, role, paper
         self.data = dataclasses.replace(data, labels=np.where(role == "score", WITHHELD, data.labels).astype(np.uint8))
         self._labels = data.labels
+        self.attributes, self._attributes = attributes and attributes.withheld(), attributes
+        self.further: dict[str, records.Predictions] = {}
         self.seed, self.partial, self.options = record.seed, partial, options
         self.first_epoch = 0
         self.stopped_early = False
@@ -288,6 +322,7 @@ class Run:
         self.history: list[dict[str, float]] = []
         self.callback_states: tuple[list[dict], dict[str, np.ndarray]] | None = None
         self.predictions: records.Predictions | None = None
+        self.keep_model = options.save_model
         self.verbose = 1 if sys.stdout.isatty() else 2
         self.model = None
         self._compiled_as = (record.paper, record.system, repr(setup), record.seed)
@@ -414,8 +449,7 @@ class Run:
         Raises ValueError where they are no finite probabilities.
         """
         for epoch, predicted in probabilities.items():
-            if predicted.shape != (len(self.data), len(EMOTIONS)) or not np.isfinite(predicted).all():
-                raise ValueError(f"the network diverged: its predictions at epoch {epoch} are not finite probabilities")
+            _check(predicted, (len(self.data), len(EMOTIONS)), epoch)
         self.record.epochs_run = max(probabilities)
         self.predictions = records.Predictions(
             row_id=self.data.row_id,
@@ -426,6 +460,39 @@ class Run:
             probabilities=np.stack([probabilities[epoch].astype(np.float16) for epoch in sorted(probabilities)]),
         )
 
+    def keep_tasks(self, epoch: int, probabilities: dict[str, np.ndarray]) -> None:
+        """Put the predictions of several tasks after the last epoch into the record: (N, 7) of the data for
+        `expression`, (M, classes) of `attributes` for each of those. The first is the record's task.
+
+        Raises ValueError where they are no finite probabilities.
+        """
+        from fer_common.data.utkface import ATTRIBUTES
+
+        found = {}
+        for task, predicted in probabilities.items():
+            if task == "expression":
+                self.keep({epoch: predicted})
+                found[task] = self.predictions
+                continue
+            own = self._attributes
+            _check(predicted, (len(own), len(ATTRIBUTES[task])), epoch)
+            found[task] = records.Predictions(
+                row_id=own.row_id,
+                usage=own.part,
+                role=own.role,
+                label=np.asarray(own.labels[task]),
+                epochs=np.array([epoch], np.int16),
+                probabilities=predicted.astype(np.float16)[None],
+            )
+        self.record.task, *further = found
+        self.record.epochs_run = epoch
+        self.predictions, self.further = found[self.record.task], {task: found[task] for task in further}
+
+
+def _check(predicted: np.ndarray, shape: tuple[int, int], epoch: int) -> None:
+    if predicted.shape != shape or not np.isfinite(predicted).all():
+        raise ValueError(f"the network diverged: its predictions at epoch {epoch} are not finite probabilities")
+
 
 _COMPILED: dict[tuple, tuple] = {}  # by paper, system, setup and seed; one at a time
 
@@ -434,7 +501,9 @@ def _complete(model) -> None:
     """Make every variable that `fit` would: TensorFlow traces its step a second time if the first makes any."""
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
-    model.compute_metrics(None, np.zeros(1), np.full((1, *model.output_shape[1:]), 0.5))
+    # A model of several outputs keeps metrics that are whole when it is new.
+    if isinstance(getattr(model, "output_shape", None), tuple):
+        model.compute_metrics(None, np.zeros(1), np.full((1, *model.output_shape[1:]), 0.5))
     model.reset_metrics()
 
 
@@ -496,7 +565,7 @@ def _checkpoint(run: Run, callbacks: Sequence, score_epochs: set[int]):
                 raise ValueError(f"the network diverged: the loss of epoch {epoch + 1} is {logs['loss']}")
             run.history.append(
                 {"epoch": epoch + 1}
-                | {_HISTORY_NAMES.get(name, name): float(value) for name, value in logs.items()}
+                | {_history_name(name): float(value) for name, value in logs.items()}
                 | {
                     "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
                     "seconds": round(time.perf_counter() - self.started, 3),
@@ -548,12 +617,10 @@ def _progress(callback) -> dict[str, float]:
 
 
 # Keras's `loss` and `accuracy` run along while the network changes, with dropout on: never to be taken for a score.
-_HISTORY_NAMES = {
-    "loss": "running_loss",
-    "accuracy": "running_accuracy",
-    "val_loss": "select_loss",
-    "val_accuracy": "select_accuracy",
-}
+def _history_name(name: str) -> str:
+    if name == "learning_rate":  # a callback of Keras's puts it among the losses
+        return name
+    return f"select_{name[4:]}" if name.startswith("val_") else f"running_{name}"
 
 
 def _last_number(name: str) -> int:
@@ -569,10 +636,10 @@ def _finish(run: Run, final: Path) -> None:
 
     def draw(folder, record, history, predictions):
         figures.draw_run(folder, record, history, predictions)
-        if run.options.save_model:
+        if run.keep_model:
             run.model.save(folder / "model.keras")
 
-    records.write(final, run.record, run.history, run.predictions, draw)
+    records.write(final, run.record, run.history, run.predictions, draw, run.further)
 
 
 def _describe(run: Run) -> None:
@@ -591,7 +658,8 @@ def _describe(run: Run) -> None:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             record.versions[package] = importlib.metadata.version(package)
     if run.history:
-        record.seconds_per_epoch = round(float(np.median([row["seconds"] for row in run.history])), 2)
+        seconds = [row["seconds"] for row in run.history if "seconds" in row]
+        record.seconds_per_epoch = round(float(np.median(seconds)), 2) if seconds else None
         selected = [row.get("select_accuracy") for row in run.history]
         record.best_epoch = int(np.argmax(selected)) + 1 if selected[0] is not None else None
     record.commit, record.dirty = _commit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from fer_common import evaluation
 from fer_common.claims import Claim, ClaimsFile
 from fer_common.data import EMOTIONS, USAGES, FaceData
 from fer_common.data.passport import Passport
+from fer_common.data.utkface import PARTS, TASKS
 from fer_common.records import Predictions, Record
 
 if TYPE_CHECKING:
@@ -20,20 +22,23 @@ if TYPE_CHECKING:
 
 
 def draw_run(folder: Path, record: Record, history: list[dict], predictions: Predictions) -> None:
-    """Write learning_curves.png, confusion.png, roc.png and report.txt of a run's last epoch into `folder`."""
-    epoch = int(predictions.epochs[-1])
+    """Write learning_curves.png, confusion.png, roc.png and report.txt of a run's last epoch into `folder`; of several
+    tasks the record's own."""
+    epoch, classes = int(predictions.epochs[-1]), TASKS[record.task]
     title = f"{record.paper} · {record.system} · {record.protocol} · {record.init} init · seed {record.seed}"
     if record.preset != "full":
         title += f" · {record.preset}"
     if record.data["source"] != "fer2013":
         title += f" · {record.data['source']}"
     _learning_curves(folder / "learning_curves.png", title, history)
-    _confusion(folder / "confusion.png", title, predictions, epoch)
-    _roc(folder / "roc.png", title, predictions, epoch)
-    (folder / "report.txt").write_text(report(title, predictions, epoch))
+    if record.task != "expression":
+        title += f" · {record.task}"
+    _confusion(folder / "confusion.png", title, predictions, epoch, classes)
+    _roc(folder / "roc.png", title, predictions, epoch, classes)
+    (folder / "report.txt").write_text(report(title, predictions, epoch, classes))
 
 
-def report(title: str, predictions: Predictions, epoch: int) -> str:
+def report(title: str, predictions: Predictions, epoch: int, classes: Sequence[str]) -> str:
     """scikit-learn's classification report after `epoch`, one for each usage, saying what its rows were to the run."""
     from sklearn.metrics import classification_report
 
@@ -45,8 +50,8 @@ def report(title: str, predictions: Predictions, epoch: int) -> str:
             classification_report(
                 predictions.label[rows],
                 predicted,
-                labels=range(len(EMOTIONS)),
-                target_names=EMOTIONS,
+                labels=range(len(classes)),
+                target_names=classes,
                 digits=3,
                 zero_division=0,
             )
@@ -209,6 +214,42 @@ def draw_printed(file: ClaimsFile, groups: list[Group], path: Path) -> None:
     plt.close(figure)
 
 
+def draw_tasks(table: pd.DataFrame, path: Path) -> None:
+    """Accuracy by task and over all of them, as bars, and the latter against multiply-adds, into an image file.
+
+    table: the paper's rows of the table `tasks`. Systems of one task each whose names begin alike are one bar each, and
+    their costs add up; bars and points are means over the seeds.
+    """
+    plt = _pyplot()
+    cells: dict[str, dict[str, float]] = {}
+    costs: dict[str, float] = {}
+    for _, row in table.iterrows():
+        cell = row["system"].removesuffix(f"_{row['task']}")
+        cells.setdefault(cell, {})[row["task"]] = 100 * row["accuracy"]
+        alone = cell != row["system"]
+        costs[cell] = costs.get(cell, 0) * alone + row["multiply_adds"]
+    names = [*TASKS, "overall"]
+    for own in cells.values():
+        if set(own) == set(TASKS):
+            own["overall"] = float(np.mean(list(own.values())))
+    figure, (bars, points) = plt.subplots(1, 2, figsize=(12, 4), layout="constrained", width_ratios=(3, 2))
+    width = 0.8 / len(cells)
+    for number, (cell, own) in enumerate(cells.items()):
+        places = [n - 0.4 + (number + 0.5) * width for n, name in enumerate(names) if name in own]
+        drawn = bars.bar(places, [own[name] for name in names if name in own], width, label=cell)
+        bars.bar_label(drawn, fmt="%.0f", fontsize=6)
+        if "overall" in own and costs[cell] == costs[cell]:
+            points.plot(costs[cell] / 1e6, own["overall"], "o", color=drawn[0].get_facecolor())
+            points.annotate(cell, (costs[cell] / 1e6, own["overall"]), xytext=(5, 3), textcoords="offset points")
+    bars.set_xticks(range(len(names)), [name.replace("_", " ") for name in names])
+    bars.set(ylabel="accuracy in per cent on tested images", ylim=(0, 109))
+    bars.legend(fontsize=7, ncols=3, loc="upper left")
+    points.set(xscale="log", xlabel="multiply-adds an image, in millions, all tasks", ylabel="overall accuracy")
+    points.grid(alpha=0.3)
+    figure.savefig(path, dpi=90)
+    plt.close(figure)
+
+
 def held_out_sets(predictions: Predictions) -> dict[str, np.ndarray]:
     """Masks by name of the sets that are scored and that nothing was fitted on: those out of fold first."""
     from fer_common import tables
@@ -275,7 +316,7 @@ def _pyplot():
 def _usages(predictions: Predictions) -> list[tuple[str, np.ndarray, str]]:
     """(usage, mask of its rows, their roles) for each usage that has rows."""
     found = []
-    for usage in USAGES:
+    for usage in (*USAGES, *PARTS):
         rows = predictions.usage == usage
         if rows.any():
             found.append((usage, rows, " + ".join(sorted(set(predictions.role[rows])))))
@@ -292,8 +333,10 @@ def _learning_curves(path: Path, title: str, history: list[dict]) -> None:
             ("fit", "fit rows", "o-"),
             ("select", "select rows", "s-"),
         ):
-            if f"{name}_{metric}" in history[0]:
-                axes.plot(epochs, [row[f"{name}_{metric}"] for row in history], style, ms=3, label=said)
+            for key in (key for key in history[0] if key.startswith(name) and key.endswith(metric)):
+                of = key.removeprefix(f"{name}_").removesuffix(metric).strip("_")  # a task, where there are several
+                label = f"{of}, {said}" if of else said
+                axes.plot(epochs, [row[key] for row in history], style, ms=3, label=label)
         axes.set(xlabel="epoch", ylabel=metric)
         axes.grid(alpha=0.3)
     panels[1].legend(fontsize=8)
@@ -302,12 +345,13 @@ def _learning_curves(path: Path, title: str, history: list[dict]) -> None:
     plt.close(figure)
 
 
-def _confusion(path: Path, title: str, predictions: Predictions, epoch: int) -> None:
+def _confusion(path: Path, title: str, predictions: Predictions, epoch: int, classes: Sequence[str]) -> None:
     plt = _pyplot()
     usages = _usages(predictions)
     figure, panels = plt.subplots(1, len(usages), figsize=(5 * len(usages), 5), layout="constrained", squeeze=False)
     for axes, (usage, rows, roles) in zip(panels[0], usages):
-        matrix = evaluation.confusion_matrix(predictions.label[rows], predictions.at(epoch)[rows].argmax(1))
+        predicted = predictions.at(epoch)[rows].argmax(1)
+        matrix = evaluation.confusion_matrix(predictions.label[rows], predicted, len(classes))
         share = 100 * matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
         axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
         for i, j in np.ndindex(matrix.shape):
@@ -317,15 +361,15 @@ def _confusion(path: Path, title: str, predictions: Predictions, epoch: int) -> 
             )
         accuracy = 100 * np.trace(matrix) / matrix.sum()
         axes.set(xlabel="predicted", title=f"{usage} ({roles}): {accuracy:.1f} % of {matrix.sum():,}")
-        axes.set_xticks(range(len(EMOTIONS)), EMOTIONS, rotation=45, ha="right", fontsize=8)
-        axes.set_yticks(range(len(EMOTIONS)), EMOTIONS, fontsize=8)
+        axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right", fontsize=8)
+        axes.set_yticks(range(len(classes)), classes, fontsize=8)
     panels[0][0].set_ylabel("true")
     figure.suptitle(f"{title} · epoch {epoch} · counts and per cent of each row", fontsize=9)
     figure.savefig(path, dpi=80)
     plt.close(figure)
 
 
-def _roc(path: Path, title: str, predictions: Predictions, epoch: int) -> None:
+def _roc(path: Path, title: str, predictions: Predictions, epoch: int, classes: Sequence[str]) -> None:
     from sklearn.metrics import roc_curve
 
     plt = _pyplot()
@@ -333,9 +377,9 @@ def _roc(path: Path, title: str, predictions: Predictions, epoch: int) -> None:
     figure, panels = plt.subplots(1, len(usages), figsize=(4 * len(usages), 4), layout="constrained", squeeze=False)
     for axes, (usage, rows, roles) in zip(panels[0], usages):
         label, probabilities = predictions.label[rows], predictions.at(epoch)[rows].astype(float)
-        for number, emotion in enumerate(EMOTIONS):
+        for number, name in enumerate(classes):
             false, true, _ = roc_curve(label == number, probabilities[:, number])
-            axes.plot(false, true, lw=1, label=f"{emotion} {np.trapezoid(true, false):.3f}")
+            axes.plot(false, true, lw=1, label=f"{name} {np.trapezoid(true, false):.3f}")
         axes.plot((0, 1), (0, 1), ":", color="grey", lw=1)
         axes.set(xlabel="false positive rate", title=f"{usage} ({roles})", aspect="equal")
         axes.title.set_fontsize(9)

@@ -52,9 +52,9 @@ def shuffled(
     """Training batches (images, labels) for `model.fit` from epoch `first_epoch` (0-based) up to `epochs`.
 
     images: uint8 (N, 48, 48), or, with preprocessing None, features float32 (N, D) that are taken as they are; labels:
-    integers (N,); rows: the row indices to train on.
+    integers (N,), or (N, T) of T tasks, WITHHELD where a row is none of a task's; rows: the row indices to train on.
     Returns (batches, steps_per_epoch), both of them for `fit`: steps_per_epoch is None where the batches know it.
-    Raises ValueError where a label is WITHHELD: its row is to be scored.
+    Raises ValueError where a row's label, or each of its T, is WITHHELD: it is to be scored.
     """
     orders = epoch_orders(rows, seed=seed, first_epoch=first_epoch, epochs=epochs)
     batches = _batches(images, labels, orders, batch_size, preprocessing)
@@ -80,10 +80,12 @@ def _on_tensorflow() -> bool:
 
 
 def _batches(images, labels, orders, batch_size, preprocessing):
-    if labels is not None and (withheld := int((np.asarray(labels)[orders[:1]] == WITHHELD).sum())):
-        raise ValueError(
-            f"{withheld} of these rows are to be scored: nothing may be fitted or selected on their labels"
-        )
+    if labels is not None and len(orders):
+        missing = np.asarray(labels)[orders[0]] == WITHHELD
+        if withheld := int((missing if missing.ndim == 1 else missing.all(1)).sum()):
+            raise ValueError(
+                f"{withheld} of these rows are to be scored: nothing may be fitted or selected on their labels"
+            )
     make = _tensorflow_batches if _on_tensorflow() else _keras_batches
     return make(images, labels, orders, batch_size, preprocessing)
 

@@ -1,7 +1,8 @@
 """The record: what a run leaves on disk, written whole or not at all, and read back with its metrics recomputed.
 
 A folder `<protocol>-<init>-seed<k>[-fold<j>]-<hash>/` under `runs/<paper>/<system>/` with `record.json`,
-`history.csv` and `predictions.npz`, and the figures and report drawn from them. While a run goes on, its checkpoint
+`history.csv` and `predictions.npz` (one more for each further task: `predictions-<task>.npz`), and the figures and
+report drawn from them. While a run goes on, its checkpoint
 lies beside it in a hidden `.<name>.partial/` folder.
 """
 
@@ -21,6 +22,9 @@ import numpy as np
 from fer_common import UserError
 
 SCHEMA = 1
+
+
+Metrics = dict[str, dict[str, dict[str, float]]]  # epoch → usage → metric
 
 
 class Record(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -54,16 +58,19 @@ class Record(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     finished: str = ""  # UTC
     notes: list[str] = []  # what every table row of this run must say
     details: dict[str, Any] = {}  # what a script adds: the extractor it used, the rounds it boosted
-    metrics: dict[str, dict[str, dict[str, float]]] = {}  # epoch → usage → metric
+    task: str = "expression"  # what predictions.npz are of
+    metrics: Metrics = {}
+    further_metrics: dict[str, Metrics] = {}  # by further task
 
 
 @dataclass(frozen=True)
 class Predictions:
     """Probabilities over all rows of the data at each scored epoch.
 
-    row_id int32 (N,), usage str (N,), role str (N,), label uint8 (N,), epochs int16 (E,), counted from 1, last one
-    last, probabilities float16 (E, N, 7); twin bool (N,), whether an image of PrivateTest has a twin in Training, or
-    None: it is not stored, but known from the passport of a copy.
+    row_id int32 (N,), usage str (N,), of an attribute the part of UTKFace, role str (N,), label uint8 (N,), epochs
+    int16 (E,), counted from 1, last one last, probabilities float16 (E, N, K), K = 7 for expressions; twin bool (N,),
+    whether an image of PrivateTest has a twin in Training, or None: it is not stored, but known from the passport of
+    a copy.
     """
 
     row_id: np.ndarray
@@ -87,6 +94,8 @@ def config_hash(record: Record) -> str:
         record.data["fingerprint"],
         record.data["rows"],
     ]
+    if "attributes" in record.data:
+        chosen += [record.data["attributes"]["fingerprint"], record.data["attributes"]["rows"]]
     return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:8]
 
 
@@ -127,10 +136,18 @@ def stored_metrics(predictions: Predictions) -> dict[str, dict[str, dict[str, fl
     return found
 
 
-def write(final: Path, record: Record, history: list[dict], predictions: Predictions | None, draw=None) -> None:
+def write(
+    final: Path,
+    record: Record,
+    history: list[dict],
+    predictions: Predictions | None,
+    draw=None,
+    further: dict[str, Predictions] | None = None,
+) -> None:
     """Put the record at `final`: written under a temporary name, then renamed; a failed one there is replaced.
 
-    draw(folder, record, history, predictions) may add files before the rename.
+    further: the predictions of further tasks. draw(folder, record, history, predictions) may add files before the
+    rename.
     """
     temporary = final.with_name(f".{final.name}.writing.partial")
     if temporary.exists():
@@ -141,9 +158,13 @@ def write(final: Path, record: Record, history: list[dict], predictions: Predict
         lines = [",".join(columns)] + [",".join(_plain(row.get(key, "")) for key in columns) for row in history]
         (temporary / "history.csv").write_text("\n".join(lines) + "\n")
     if predictions is not None:
-        stored = {name: array for name, array in vars(predictions).items() if name != "twin"}
-        np.savez_compressed(temporary / "predictions.npz", **stored)
+        further = further or {}
+        files = {"predictions.npz": predictions} | {f"predictions-{task}.npz": own for task, own in further.items()}
+        for name, found in files.items():
+            stored = {name: array for name, array in vars(found).items() if name != "twin"}
+            np.savez_compressed(temporary / name, **stored)
         record.metrics = stored_metrics(predictions)
+        record.further_metrics = {task: stored_metrics(found) for task, found in further.items()}
         if draw is not None:
             draw(temporary, record, history, predictions)
     (temporary / "record.json").write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
@@ -180,16 +201,33 @@ def read(path: Path) -> tuple[Record, list[dict[str, float]], Predictions | None
     try:
         header, *rows = (path / "history.csv").read_text().split()
         history = [dict(zip(header.split(","), map(_number, row.split(",")))) for row in rows]
-        with np.load(path / "predictions.npz") as arrays:
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from None
+    return record, history, _predictions(path, "predictions.npz", record.metrics)
+
+
+def read_further(path: Path) -> dict[str, Predictions]:
+    """The predictions of the further tasks of the record at `path`, checked as those that `read` returns."""
+    metrics = _read_json(path).further_metrics
+    return {task: _predictions(path, f"predictions-{task}.npz", own) for task, own in metrics.items()}
+
+
+def _predictions(path: Path, file: str, metrics: Metrics) -> Predictions:
+    try:
+        with np.load(path / file) as arrays:
             predictions = Predictions(**arrays)
     except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path}: this record is damaged ({error}); remove the folder and run again.") from None
-    if not _agree(stored_metrics(predictions), record.metrics):
+        raise _damaged(path, error) from None
+    if not _agree(stored_metrics(predictions), metrics):
         raise UserError(
-            f"{path}: the metrics in record.json do not follow from predictions.npz; one of them was changed. "
+            f"{path}: the metrics in record.json do not follow from {file}; one of them was changed. "
             "Restore both from where they came from, or remove the folder and run again."
         )
-    return record, history, predictions
+    return predictions
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path}: this record is damaged ({error}); remove the folder and run again.")
 
 
 def _agree(recomputed: dict, stored: dict) -> bool:

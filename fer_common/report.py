@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from fer_common import UserError, claims, records, tables
+from fer_common import UserError, claims, hypotheses, records, tables
 from fer_common.audit import VERDICTS
 from fer_common.provenance import provenance
 from reproductions import PAPERS
@@ -33,11 +33,11 @@ def fill(text: str, blocks: dict[str, str]) -> str:
 def make_blocks(root: Path) -> dict[str, str]:
     """Every generated block by name, from the tables and benchmarks under `root` and the scripts' setups."""
     folder = root / "results" / "tables"
-    comparison, summary, sensitivity, protocols, folds = (
+    comparison, summary, sensitivity, protocols, folds, tasks = (
         pd.read_csv(folder / f"{name}.csv", dtype={"epoch": str})
         if (folder / f"{name}.csv").stat().st_size > 1
         else pd.DataFrame()
-        for name in ("comparison", "summary", "sensitivity", "protocols", "folds")
+        for name in ("comparison", "summary", "sensitivity", "protocols", "folds", "tasks")
     )
     blocks = {
         "loading": loading(root),
@@ -46,6 +46,7 @@ def make_blocks(root: Path) -> dict[str, str]:
         "audit power": audit_power(root),
         "training of folds": training_of_folds(root),
         "verdicts": tables.VERDICTS.rstrip(),
+        "verdicts without numbers": hypotheses.EXPLAINED.rstrip(),
     }
     findings = pd.read_csv(folder / "audit.csv", keep_default_na=False)
     blocks["audit"] = audited(findings)
@@ -61,6 +62,8 @@ def make_blocks(root: Path) -> dict[str, str]:
         blocks[f"{paper} sensitivity"] = changed(sensitivity, summary, file)
         known_by = list(dict.fromkeys(claim.system for claim in file.all_claims() if claim.headline == "yes"))
         readings = [reading for system in known_by for reading in file.readings.get(system, [])]
+        blocks[f"{paper} hypotheses"] = judged(comparison, file)
+        blocks[f"{paper} tasks"] = by_task(tasks, paper)
         blocks[f"{paper} folds"] = over_folds(folds, paper)
         blocks[f"{paper} protocols"] = by_protocol(protocols, file, known_by)
         every = list(importlib.import_module(f"reproductions.{paper}").SYSTEMS)
@@ -220,6 +223,28 @@ def by_protocol(protocols: pd.DataFrame, file: claims.ClaimsFile, systems: list[
                     first = {"protocol": protocol, "init": row["init"], "seeds": row["runs"]}
                     rows.append(named | first | tables.by_protocol(row))
     return _markdown(rows)
+
+
+def judged(comparison: pd.DataFrame, file: claims.ClaimsFile) -> str:
+    """What the paper claims without a number, each with the difference found in full runs and its verdict."""
+    rows = []
+    for said in file.hypotheses:
+        compared = f"{said.system} with {said.against}, {', '.join(said.tasks)}: {said.metric}"
+        first = {"the paper": said.says, "compared": compared, "claimed": said.claimed}
+        ran = _full(comparison[comparison["claim_id"] == said.id], file.paper)
+        rows += [
+            first | {"found": _reproduced(row), "seeds": int(row["n_runs"]), "verdict": row["verdict"]}
+            for _, row in ran.iterrows()
+        ] or [first | {"verdict": "not run"}]
+    return _markdown(rows)
+
+
+def by_task(table: pd.DataFrame, paper: str) -> str:
+    """Every system's scores on each of its tasks, and what it cost."""
+    own = _full(table, paper) if len(table) else table
+    return _markdown(
+        [{"system": row["system"], "seeds": row["runs"]} | tables.of_task(row) for _, row in own.iterrows()]
+    )
 
 
 def over_folds(folds: pd.DataFrame, paper: str) -> str:

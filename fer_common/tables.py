@@ -13,9 +13,10 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from fer_common import UserError, claims, evaluation, records
+from fer_common import UserError, claims, evaluation, hypotheses, records
 from fer_common.data import EMOTIONS, USAGES, cache_folder
 from fer_common.data.passport import Passport
+from fer_common.data.utkface import PARTS
 from fer_common.records import Predictions, Record
 from fer_common.splits import ROLES
 
@@ -57,6 +58,7 @@ class Group:
     runs: list[tuple[Record, list[dict], Predictions]]
     failed: int
     folds: list[tuple[Record, list[dict], Predictions]]  # of all seeds, where there are several a seed
+    task: str = "expression"
 
     @property
     def key(self) -> dict:
@@ -97,14 +99,17 @@ def collect(runs: Path, passports: dict[str, Passport]) -> list[Group]:
     grouped: dict[tuple, list] = {}
     for path in records.find(runs):
         record, history, predictions = records.read(path)
+        further = records.read_further(path) if predictions else {}
         r = record
         passport = passports.get(r.data["fingerprint"])
         if passport and predictions:
             predictions = replace(predictions, twin=np.isin(predictions.row_id, passport.twins_in_training))
-        key = (r.paper, r.system, r.protocol, r.init, r.preset, r.data["source"], r.data["fingerprint"], str(r.changes))
-        grouped.setdefault(key, []).append((path, record, history, predictions))
+        for task, own in ({r.task: predictions} | further).items():
+            data = (r.data["source"], r.data["fingerprint"], str(r.data.get("attributes", "")))
+            key = (r.paper, r.system, r.protocol, r.init, r.preset, *data, str(r.changes), task)
+            grouped.setdefault(key, []).append((path, record, history, own))
     groups = []
-    for _, found in sorted(grouped.items()):
+    for (*_, task), found in sorted(grouped.items()):
         by_seed: dict[int, list] = {}
         for item in found:
             if item[1].status == "ok":
@@ -136,7 +141,7 @@ def collect(runs: Path, passports: dict[str, Passport]) -> list[Group]:
                 record = msgspec.structs.replace(record, notes=[*notes, f"fold {record.fold} alone"])
             finished.append((record, history, predictions))
         failed = sum(item[1].status != "ok" for item in found)
-        groups.append(Group(finished[0][0] if finished else found[0][1], finished, failed, folded))
+        groups.append(Group(finished[0][0] if finished else found[0][1], finished, failed, folded, task))
     return groups
 
 
@@ -189,10 +194,10 @@ def image_sets(predictions: Predictions) -> dict[str, np.ndarray]:
     further set, and so is PrivateTest without the images that have a twin in Training, where the twins are known.
     """
     fitted = np.unique(predictions.usage[_fitted_or_out_of_fold(predictions.role)])
-    found, alike = {}, []
+    found, alike, usages = {}, [], (*USAGES, *PARTS)
     if len(fitted) > 1:
         found |= _by_role("pooled", predictions.role, np.isin(predictions.usage, fitted))
-    for usage in reversed([usage for usage in USAGES if len(fitted) < 2 or usage not in fitted]):
+    for usage in reversed([usage for usage in usages if len(fitted) < 2 or usage not in fitted]):
         rows = predictions.usage == usage
         found |= _by_role(usage, predictions.role, rows)
         if rows.any() and (predictions.role[rows] == "score").all():
@@ -527,10 +532,13 @@ def per_class(groups: list[Group], scores: Scores) -> pd.DataFrame:
 
 
 def protocol_sets(predictions: Predictions) -> dict[str, np.ndarray]:
-    """Masks by name: what the protocol scores, what of it nothing was fitted on, and what was fitted."""
+    """Masks by name: what the protocol scores, what of it nothing was fitted on, and what was fitted. Where it draws
+    from several usages, one that it keeps aside from all folds is no part of what it scores."""
+    fitted = np.unique(predictions.usage[_fitted_or_out_of_fold(predictions.role)])
+    drawn_from = np.isin(predictions.usage, fitted) | (len(fitted) < 2)
     masks = {
-        "scored": scored(predictions.role),
-        "unseen": np.isin(predictions.role, ("score", FOLDED_ROLES[0])),
+        "scored": scored(predictions.role) & drawn_from,
+        "unseen": np.isin(predictions.role, ("score", FOLDED_ROLES[0])) & drawn_from,
         "fitted": predictions.role == "fit",
     }
     return {name: mask for name, mask in masks.items() if mask.any()}
@@ -569,6 +577,36 @@ def folds(groups: list[Group], scores: Scores) -> pd.DataFrame:
                 row |= {metric: values.mean(), f"{metric} sd": values.std(ddof=1)}
                 row |= {f"{metric} low": values.min(), f"{metric} high": values.max()}
             rows.append(row | {"notes": group.notes})
+    return pd.DataFrame(rows)
+
+
+def by_task(groups: list[Group], scores: Scores) -> pd.DataFrame:
+    """One row per setup and task of the papers with several: scores on the tested images, the gap to the fitted ones,
+    and what training cost."""
+    rows = []
+    for group in groups:
+        if not group.runs or group.record.changes:
+            continue
+        sets = image_sets(group.runs[0][2])
+        tested, fitted = (next(n for n in sets if n.endswith(f"({role})")) for role in ("score", "fit"))
+        epochs = [record.epochs_run for record, _, _ in group.runs]
+        row = group.key | {"task": group.task, "runs": len(group.runs), "usage": tested}
+        for metric in ("accuracy", "f1.macro", "auc.macro"):
+            m = scores.measure(group, metric, tested, epochs)
+            row |= {metric: m.mean, f"{metric} sd": m.sd, f"{metric} low": m.low, f"{metric} high": m.high}
+        on_fitted = scores.measure(group, "accuracy", fitted, epochs).mean
+        record = group.record
+        seconds = [sum(r["seconds"] for r in history) for _, history, _ in group.runs if "seconds" in history[0]]
+        row |= {
+            "fitted accuracy": on_fitted,
+            "gap": on_fitted - row["accuracy"],
+            "parameters": record.parameters,
+            "multiply_adds": record.details.get("multiply_adds"),
+            "images_an_epoch": record.details.get("training", {}).get("images_an_epoch"),
+            "updates": record.details.get("training", {}).get("updates"),
+            "training_seconds": round(float(np.median(seconds)), 1) if seconds else None,
+        }
+        rows.append(row | {"notes": group.notes})
     return pd.DataFrame(rows)
 
 
@@ -632,9 +670,10 @@ def build(
 
     passports: of `passport.read_all`; the copies without one have no PrivateTest without twins.
     """
-    groups = collect(runs, passports or {})
+    every = collect(runs, passports or {})
+    groups = [group for group in every if group.task == "expression"]
     log(f"{sum(len(group.runs) for group in groups)} finished runs in {len(groups)} groups")
-    _prepare_intervals(groups, log)
+    _prepare_intervals(every, log)
     scores = Scores()
     compared = []
     for paper in papers:
@@ -645,6 +684,8 @@ def build(
                 systems += file.readings.get(claim.system, [])
             own = [g for g in groups if g.record.paper == paper and g.record.system in systems]
             compared += compare(claim, paper, own, scores)
+        own = [group for group in every if group.record.paper == paper]
+        compared += [{"paper": paper} | row for said in file.hypotheses for row in hypotheses.judged(said, own)]
     return {
         "summary": pd.concat([summary(groups, scores), from_crowd_votes(groups, passports or {})], ignore_index=True),
         "comparison": pd.DataFrame(compared, columns=COMPARISON_COLUMNS).astype(
@@ -653,6 +694,7 @@ def build(
         "per_class": per_class(groups, scores),
         "protocols": protocols(groups, scores),
         "folds": folds(groups, scores),
+        "tasks": by_task([group for group in every if "attributes" in group.record.data], scores),
         "sensitivity": sensitivity(groups, scores),
     }
 
@@ -675,7 +717,7 @@ def write(tables: dict[str, pd.DataFrame], folder: Path) -> None:
             text.append(section.to_markdown(index=False, disable_numparse=True) + "\n" if len(section) else "no rows\n")
             tex.append(section.to_latex(index=False, escape=True).rstrip() + "\n")
         if name == "comparison":
-            text.append(VERDICTS)
+            text.append(f"{VERDICTS}\n{hypotheses.EXPLAINED}")
         (folder / f"{name}.md").write_text("\n".join(text))
         (folder / f"{name}.tex").write_text("\n".join(tex))
 
@@ -687,7 +729,8 @@ def overview(tables: dict[str, pd.DataFrame]) -> str:
     rows = []
     ran = set(tables["summary"]["paper"]) if len(tables["summary"]) else set()
     for _, row in table[single & table["paper"].isin(ran)].iterrows():
-        if row["verdict"] == "not run" or str(row["usage"]).startswith(("PrivateTest (", "Training")):
+        shown_sets = ("PrivateTest (", "Training", "PrivateTest + UTKFace", "UTKFace", "network")
+        if row["verdict"] == "not run" or str(row["usage"]).startswith(shown_sets):
             named = row.rename({"ci_low": "reproduced_mean low", "ci_high": "reproduced_mean high"})
             rows.append(
                 {
@@ -823,6 +866,29 @@ def readable_folds(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {"": pd.DataFrame(rows)}
 
 
+def readable_tasks(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    rows = []
+    for _, row in table.iterrows():
+        rows.append({k: row[k] for k in ("paper", *_GROUP, "runs")} | of_task(row) | {"notes": row["notes"]})
+    return {"": pd.DataFrame(rows)}
+
+
+def of_task(row) -> dict[str, str]:
+    """The readable cells of one row of the table `tasks`."""
+    return {
+        "task": row["task"],
+        "scored on": row["usage"],
+        **{metric: shown(row, metric, metric) for metric in ("accuracy", "f1.macro", "auc.macro")},
+        "fitted": percent(row["fitted accuracy"]),
+        "gap": percent(row["gap"]),
+        "parameters": whole(row["parameters"]),
+        "multiply-adds": whole(row["multiply_adds"]),
+        "images an epoch": whole(row["images_an_epoch"]),
+        "updates": whole(row["updates"]),
+        "training, s": whole(row["training_seconds"]),
+    }
+
+
 def readable_sensitivity(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     rows = []
     for _, row in table.iterrows():
@@ -840,5 +906,6 @@ _READABLE = {
     "per_class": readable_per_class,
     "protocols": readable_protocols,
     "folds": readable_folds,
+    "tasks": readable_tasks,
     "sensitivity": readable_sensitivity,
 }

@@ -55,6 +55,35 @@ def command(*arguments, check: bool = True, env: dict | None = None, **options) 
     )
 
 
+def write_legacy_weights(network, path: Path) -> Path:
+    """Random weights for `network` in the layout of the files that Keras publishes for ImageNet: HDF5 of Keras 2."""
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [layer.name.encode() for layer in network.layers]
+        file.attrs["backend"], file.attrs["keras_version"] = b"tensorflow", b"2.2.4"
+        for layer in network.layers:
+            group = file.create_group(layer.name)
+            # Keras 2 lists the trainable weights first, then the moving statistics.
+            variables = layer.trainable_weights + layer.non_trainable_weights
+            names = [f"{layer.name}/{variable.name}:0".encode() for variable in variables]
+            group.attrs["weight_names"] = names
+            for name, variable in zip(names, variables):
+                group.create_dataset(name.decode(), data=np.random.default_rng(len(name)).normal(size=variable.shape))
+    return path
+
+
+def assert_legacy_weights(network, path: Path, layers: tuple[str, ...]) -> None:
+    """These layers of the network hold what the file at `path` holds."""
+    import h5py
+
+    with h5py.File(path) as file:
+        for name in layers:
+            layer = network.get_layer(name)
+            for variable in layer.trainable_weights + layer.non_trainable_weights:
+                np.testing.assert_allclose(np.asarray(variable), file[name][f"{name}/{variable.name}:0"][()], rtol=1e-6)
+
+
 def assert_same(a: FaceData, b: FaceData) -> None:
     for name in ("images", "labels", "usage"):
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name))

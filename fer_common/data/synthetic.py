@@ -5,9 +5,16 @@ pose, lighting and noise, so that a small network learns them well above chance 
 them says anything about real faces, and everything made from them says `synthetic`.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from fer_common.data import EMOTIONS, IMAGE_SIZE, USAGES, FaceData, as_arrays, cache
+
+if TYPE_CHECKING:
+    from fer_common.data.utkface import AttributeData
 
 # How far an expression moves brow height, brow slope (inner end up), eye opening, mouth corners (up),
 # mouth opening and mouth width; in half face heights, relative to the neutral face.
@@ -69,6 +76,42 @@ def draw_or_load() -> FaceData:
     return FaceData.of(made, source="synthetic", origin=f"{len(made['labels']):,} drawn faces, seed 0")
 
 
+def draw_attributes(n: int = 23705, *, seed: int = 0) -> AttributeData:
+    """`n` drawn faces with attributes under UTKFace's names: `age_group` is the width of the head, `gender` whether it
+    wears glasses, `ethnicity` how dark the hair is against the skin; expressions are mixed. Same for same arguments."""
+    from fer_common.data import utkface
+
+    rng = np.random.default_rng([seed, 2017])
+    labels = np.stack([rng.integers(len(classes), size=n) for classes in utkface.ATTRIBUTES.values()], 1)
+    emotions = rng.integers(len(EMOTIONS), size=n)
+    images = np.concatenate(
+        [
+            _faces(emotions[start : start + FACES_AT_ONCE], rng, labels[start : start + FACES_AT_ONCE].T)
+            for start in range(0, n, FACES_AT_ONCE)
+        ]
+    )
+    part = np.array([utkface.part_of(image) for image in images], np.uint8)
+    return utkface.AttributeData.of(
+        as_arrays(images, labels.astype(np.uint8), part, np.arange(n, dtype=np.int32)),
+        source="synthetic",
+        origin=f"{n:,} drawn faces with drawn attributes, seed {seed}",
+    )
+
+
+def draw_or_load_attributes() -> AttributeData:
+    """`draw_attributes()` with its defaults, from the cache where it was drawn before."""
+    from fer_common.data import utkface
+
+    def arrays() -> dict:
+        data = draw_attributes()
+        part = np.argmax(data.part[:, None] == np.array(utkface.PARTS), axis=1).astype(np.uint8)
+        return as_arrays(data.images, np.stack(list(data.labels.values()), 1), part, data.row_id)
+
+    made = cache.load_or_make(f"synthetic attributes {VERSION}", arrays)
+    origin = f"{len(made['labels']):,} drawn faces with drawn attributes, seed 0"
+    return utkface.AttributeData.of(made, source="synthetic", origin=origin)
+
+
 def _apportion(weights: np.ndarray, n: int) -> np.ndarray:
     """`n` split in proportion to `weights` into whole numbers, largest remainders first."""
     exact = weights * (n / weights.sum())
@@ -77,8 +120,12 @@ def _apportion(weights: np.ndarray, n: int) -> np.ndarray:
     return whole
 
 
-def _faces(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """uint8 (len(labels), 48, 48): one face per label."""
+def _faces(labels: np.ndarray, rng: np.random.Generator, attributes: np.ndarray | None = None) -> np.ndarray:
+    """uint8 (len(labels), 48, 48): one face per label.
+
+    attributes: (3, len(labels)): width of the head and darkness of the hair in fifths, and between them glasses or not;
+    drawn at random and without glasses where not given.
+    """
     n = len(labels)
 
     def normal(scale):
@@ -103,8 +150,14 @@ def _faces(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
     skin = uniform(0.45, 0.85)
     canvas = np.broadcast_to(uniform(0.05, 0.95), (n, IMAGE_SIZE, IMAGE_SIZE)).astype(np.float32)
-    paint(canvas, np.hypot(x / uniform(0.72, 0.9), (y + 0.12) / 1.1) - 1, skin * uniform(0.15, 0.6))  # hair
-    paint(canvas, np.hypot(x / uniform(0.68, 0.8), (y - 0.05) / 1.0) - 1, skin)
+    hair_width, hair = uniform(0.72, 0.9), uniform(0.15, 0.6)
+    face_width = uniform(0.68, 0.8)
+    if attributes is not None:
+        fifth_of_width, glasses, fifth_of_hair = attributes.astype(np.float32)[:, :, None, None]
+        face_width = 0.5 + 0.1 * fifth_of_width + normal(0.02)
+        hair_width, hair = face_width + 0.08, 0.1 + 0.2 * fifth_of_hair + normal(0.04)
+    paint(canvas, np.hypot(x / hair_width, (y + 0.12) / 1.1) - 1, np.clip(skin * hair, 0, 1))
+    paint(canvas, np.hypot(x / face_width, (y - 0.05) / 1.0) - 1, skin)
     dark = skin * uniform(0.15, 0.45)
     side = np.abs(x)  # both halves of the face at once
     spread, eye_line = uniform(0.27, 0.36), normal(0.03) - 0.2
@@ -115,6 +168,9 @@ def _faces(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     brow_line = eye_line - 0.2 - brow + slope * (side - spread) / 0.18
     paint(canvas, np.maximum(np.abs(y - brow_line) - uniform(0.025, 0.05), np.abs(side - spread) - 0.19), dark)
     paint(canvas, np.maximum(side - 0.05, np.abs(y - 0.12) - 0.16), skin * 0.9, 0.15)  # nose
+    if attributes is not None:
+        rims = np.abs(np.hypot(side - spread, y - eye_line) - 0.2) - 0.02
+        paint(canvas, np.where(glasses > 0, rims, 1), dark * 0.5)
     half_width = np.clip(0.27 + width, 0.08, None)
     along = np.clip(side / half_width, 0, 1.2)
     lips = 0.52 + normal(0.02) - corner * (along**2 - 0.4)

@@ -109,6 +109,6 @@ def test_224_pixels_stream():
 
 def test_nothing_else_imports_tensorflow():
     for file in [*ROOT.glob("fer_common/**/*.py"), *ROOT.glob("reproductions/*.py")]:
-        if file.name != "pipeline.py":
+        if file.name not in ("pipeline.py", "export.py"):  # the second one needs TensorFlow's converter
             assert "import tensorflow" not in file.read_text(), file
             assert "tf.keras" not in file.read_text(), file

@@ -332,6 +332,15 @@ def test_folds_of_a_seed_become_one_out_of_fold_run():
         np.testing.assert_array_equal(pooled.probabilities[0, row], folds[row % 5].probabilities[0, row])
 
 
+def test_a_fold_alone_is_scored_on_what_it_held_out():
+    """PrivateTest, kept aside by every fold, is a set of its own, as where the folds are pooled."""
+    role = np.where(np.arange(1000) % 5 == 0, "score", "fit")
+    role[800:] = "score"
+    sets = tables.protocol_sets(predictions(0, (0.8, 0.8, 0.8), role=role))
+    assert sets["scored"].sum() == sets["unseen"].sum() == 160 and not sets["scored"][800:].any()
+    assert "PrivateTest (score)" in tables.image_sets(predictions(0, (0.8, 0.8, 0.8), role=role))
+
+
 def test_a_tampered_record_is_named(runs):
     path = records.folder(runs, record())
     text = (path / "record.json").read_text()

@@ -3,14 +3,13 @@
 import dataclasses
 import json
 
-import h5py
 import numpy as np
 import pytest
 
 from fer_common import UserError, data, experiment, pipeline, provenance, records, splits, tables
 from fer_common.data import EMOTIONS, synthetic
 from reproductions import resnet50_xgboost as script
-from tests.conftest import command
+from tests.conftest import assert_legacy_weights, command, write_legacy_weights
 
 SMOKE = ("run", "resnet50_xgboost", "--preset", "smoke", "--data", "synthetic")
 
@@ -146,29 +145,13 @@ def legacy_file(tmp_path_factory):
     pipeline.start(None)
     keras.utils.set_random_seed(5)
     network = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(48, 48, 3))
-    path = tmp_path_factory.mktemp("weights") / "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
-    with h5py.File(path, "w") as file:
-        file.attrs["layer_names"] = [layer.name.encode() for layer in network.layers]
-        file.attrs["backend"], file.attrs["keras_version"] = b"tensorflow", b"2.2.4"
-        for layer in network.layers:
-            group = file.create_group(layer.name)
-            # Keras 2 lists the trainable weights first, then the moving statistics.
-            variables = layer.trainable_weights + layer.non_trainable_weights
-            names = [f"{layer.name}/{variable.name}:0".encode() for variable in variables]
-            group.attrs["weight_names"] = names
-            for name, variable in zip(names, variables):
-                group.create_dataset(name.decode(), data=np.random.default_rng(len(name)).normal(size=variable.shape))
-    return path
+    folder = tmp_path_factory.mktemp("weights")
+    return write_legacy_weights(network, folder / "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5")
 
 
 def test_a_file_like_imagenets_is_loaded(legacy_file):
     network = script.build_network(48, str(legacy_file))
-    with h5py.File(legacy_file) as file:
-        for name in ("conv1_conv", "conv5_block3_3_bn"):
-            layer = network.get_layer(name)
-            for variable in layer.trainable_weights + layer.non_trainable_weights:
-                stored = file[name][f"{name}/{variable.name}:0"][()]
-                np.testing.assert_allclose(np.asarray(variable), stored, rtol=1e-6)
+    assert_legacy_weights(network, legacy_file, ("conv1_conv", "conv5_block3_3_bn"))
 
 
 def test_weights_that_cannot_be_had_end_in_a_sentence(tmp_path, monkeypatch, legacy_file):

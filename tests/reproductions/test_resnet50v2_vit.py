@@ -12,7 +12,7 @@ import pytest
 
 from fer_common import UserError, data, provenance, records, tables
 from reproductions import resnet50v2_vit as script
-from tests.conftest import ROOT, command
+from tests.conftest import ROOT, assert_legacy_weights, command, write_legacy_weights
 
 SMOKE = ("run", "resnet50v2_vit", "--preset", "smoke", "--data", "synthetic")
 SMALL = {"init": "random", "image_size": 48, "layers": 2, "width": 96, "mlp_width": 192}
@@ -131,6 +131,15 @@ def test_weights_that_cannot_be_had_end_in_one_sentence(tmp_path):
         setup = dataclasses.replace(script.SYSTEMS[system], init=str(init))
         with pytest.raises(UserError):
             script.build_backbone(setup)
+
+
+def test_a_file_like_resnet50v2s_of_imagenet_is_loaded(tmp_path):
+    import keras
+
+    blank = keras.applications.ResNet50V2(include_top=False, weights=None, input_shape=(48, 48, 3))
+    path = write_legacy_weights(blank, tmp_path / script.RESNET_FILE.rsplit("/", 1)[1])
+    setup = dataclasses.replace(script.SYSTEMS["resnet50v2"], image_size=48, init=str(path))
+    assert_legacy_weights(script.build_backbone(setup), path, ("conv1_conv", "conv5_block3_3_conv", "post_bn"))
 
 
 @pytest.mark.smoke

@@ -1,0 +1,226 @@
+"""UTKFace: faces with an apparent age group, gender and ethnicity, read, brought to FER2013's form, and split.
+
+Zhang, Song and Qi 2017; research use that is not commercial. Every file is named `[age]_[gender]_[race]_[date]…jpg`,
+in a folder or an archive. Its labels are coarse: ages were estimated by an algorithm and checked by people, gender has
+two values and ethnicity five, of which one is `others`. They say how a face looked to somebody, not who a person is:
+to be used for comparing networks, never for deciding anything about a person.
+There is no official split, and identical files occur, some of them with different labels.
+"""
+
+import contextlib
+import hashlib
+import io
+import os
+import re
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from fer_common import NoData, UserError
+from fer_common.data import EMOTIONS, IMAGE_SIZE, WITHHELD, as_arrays, cache, cache_folder
+
+ATTRIBUTES = {
+    "age_group": ("0-12", "13-19", "20-39", "40-59", "60+"),
+    "gender": ("male", "female"),
+    "ethnicity": ("white", "black", "asian", "indian", "others"),
+}
+TASKS = {"expression": EMOTIONS, **ATTRIBUTES}  # what a network may be trained on, and the classes
+GROUP_BEGINS = (0, 13, 20, 40, 60)  # ages; the groups are ours
+OLDEST = 116
+PARTS = ("UTKFace train", "UTKFace validation", "UTKFace test")
+SHARES = (0.8, 0.9)  # of the hash's range: up to which train, up to which validation
+ROLES = dict(zip(PARTS, ("fit", "select", "score")))
+IMAGES = 23_708  # files of the aligned faces as published
+MALFORMED = 0.01  # share of names that may lack a label before it is something else than UTKFace
+DATE = re.compile(r"\d{8}")
+WAYS_TO_GET_IT = (
+    "pass --attributes PATH or set the variable UTKFACE to a copy (archive or folder of `[age]_[gender]_[race]_[date]` "
+    "images; https://susanqq.github.io/UTKFace), or use drawn faces with `--data synthetic`"
+)
+
+
+@dataclass(frozen=True)
+class AttributeData:
+    """N faces with a label for each of ATTRIBUTES.
+
+    images: uint8 (N, 48, 48), grey. labels: by attribute, uint8 (N,), indices into ATTRIBUTES[attribute], or WITHHELD.
+    part: str (N,), one of PARTS. row_id: int32 (N,), unique. source: `utkface`, `utkface-subset` or `synthetic`, whose
+    attributes are drawn ones under the same names. origin, fingerprint: as in FaceData.
+    """
+
+    images: np.ndarray
+    labels: dict[str, np.ndarray]
+    part: np.ndarray
+    row_id: np.ndarray
+    source: str
+    origin: str
+    fingerprint: str
+
+    @classmethod
+    def of(cls, arrays: dict, *, source: str, origin: str) -> "AttributeData":
+        """From what `as_arrays` returns, with a column of labels for each attribute."""
+        return cls(
+            images=arrays["images"],
+            labels={name: arrays["labels"][:, number] for number, name in enumerate(ATTRIBUTES)},
+            part=np.array(PARTS)[arrays["usage_code"]],
+            row_id=arrays["row_id"],
+            source=source,
+            origin=origin,
+            fingerprint=arrays["fingerprint"],
+        )
+
+    def __len__(self) -> int:
+        return len(self.part)
+
+    @property
+    def role(self) -> np.ndarray:
+        """str (N,): fit on train, select on validation, score on test."""
+        return np.array([ROLES[part] for part in self.part])
+
+    def take(self, rows: np.ndarray) -> "AttributeData":
+        """The given rows. The fingerprint stays that of the whole copy."""
+        return replace(
+            self,
+            images=self.images[rows],
+            labels={name: labels[rows] for name, labels in self.labels.items()},
+            part=self.part[rows],
+            row_id=self.row_id[rows],
+        )
+
+    def withheld(self) -> "AttributeData":
+        """The same without the labels of the rows to be scored, so that nothing can be fitted on them."""
+        tested = self.role == "score"
+        return replace(self, labels={name: np.where(tested, WITHHELD, own) for name, own in self.labels.items()})
+
+
+def load(path: str | None = None, *, synthetic: bool = False, allow_subset: bool = False) -> AttributeData:
+    """UTKFace at `path` (see `find`), or drawn faces. Raises UserError where the copy is missing or something else."""
+    if synthetic:
+        from fer_common.data import synthetic as drawn
+
+        return drawn.draw_or_load_attributes()
+    return read(find(path), allow_subset=allow_subset)
+
+
+def find(path: str | None = None) -> Path:
+    """Where UTKFace is: `path`, else the variable UTKFACE, else the user cache.
+
+    Raises UserError where the named place is empty, NoData where none is named and the cache holds none.
+    """
+    for value, said in ((path, "You say"), (os.environ.get("UTKFACE"), "The variable UTKFACE says")):
+        if value:
+            if not Path(value).expanduser().exists():
+                raise UserError(f"{said} {value!r}, and nothing is there; {WAYS_TO_GET_IT}.")
+            return Path(value).expanduser()
+    if (kept := cache_folder() / "utkface").is_dir():
+        return kept
+    raise NoData(f"No UTKFace found; {WAYS_TO_GET_IT}.")
+
+
+def read(path: Path, *, allow_subset: bool = False) -> AttributeData:
+    """The copy of UTKFace at `path` (archive or folder), from the cache where it was read before.
+
+    allow_subset: accept another number of files than was published. Raises UserError, one sentence.
+    """
+    arrays = cache.load_or_make(f"utkface {cache.key_of(path)}", lambda: _read(path))
+    # A face without all three labels is left out, so that a whole copy holds a few less.
+    whole = IMAGES * (1 - MALFORMED) <= len(arrays["labels"]) <= IMAGES
+    if not whole and not allow_subset:
+        raise UserError(
+            f"{path}: {len(arrays['labels']):,} faces with labels, and UTKFace has {IMAGES:,} files; get a whole copy, "
+            "or say --allow-subset if this is a part of it on purpose."
+        )
+    return AttributeData.of(arrays, source="utkface" if whole else "utkface-subset", origin=str(path))
+
+
+def labels_of(name: str) -> tuple[int, int, int] | None:
+    """(age, gender, ethnicity) from a file's name; None where the name has not all three before its date.
+
+    Raises UserError for a value that UTKFace does not have.
+    """
+    fields = Path(name).name.split("_")
+    values = [field for field in fields[:3] if field.isdigit() and not DATE.match(field)]
+    if len(values) < 3 or len(fields) < 4 or not DATE.match(fields[3]):
+        return None
+    age, gender, ethnicity = map(int, values)
+    for attribute, value, last in (
+        ("age", age, OLDEST),
+        ("gender", gender, len(ATTRIBUTES["gender"]) - 1),
+        ("race", ethnicity, len(ATTRIBUTES["ethnicity"]) - 1),
+    ):
+        if value > last:
+            raise UserError(f"{name}: {attribute} {value} is out of range; UTKFace has 0 to {last}.")
+    return age, gender, ethnicity
+
+
+def _read(path: Path) -> dict:
+    """What `as_arrays` returns; says what it left out."""
+    images, labels, ids, without = [], [], [], []
+    try:
+        for number, (name, content) in enumerate(_files(path)):
+            values = labels_of(name)
+            if values is None:
+                without.append(name)
+                continue
+            age, gender, ethnicity = values
+            group = int(np.searchsorted(GROUP_BEGINS, age, side="right")) - 1
+            images.append(_grey(name, content()))
+            labels.append((group, gender, ethnicity))
+            ids.append(number)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    except (tarfile.ReadError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        raise UserError(f"{path}: is damaged or cut off ({error}); download it again.") from None
+    if not labels or len(without) > MALFORMED * len(labels):
+        raise UserError(
+            f"{path}: not UTKFace: {len(without):,} of {len(without) + len(labels):,} images have no name like "
+            f"[age]_[gender]_[race]_[date]{f', {without[0]} for one' if without else ''}."
+        )
+    if without:
+        print(f"{path}: {len(without)} of {len(without) + len(labels):,} names lack a label and are left out")
+    images = np.stack(images)
+    part = np.array([part_of(image) for image in images], np.uint8)
+    return as_arrays(images, np.array(labels, np.uint8), part, np.array(ids, np.int32))
+
+
+def part_of(image: np.ndarray) -> int:
+    """Index into PARTS by the image's pixels alone, so that identical images are never parted."""
+    share = int.from_bytes(hashlib.sha256(b"UTKFace 0" + image.tobytes()).digest()[:8], "big") / 2**64
+    return int(np.searchsorted(SHARES, share, side="right"))
+
+
+def _grey(name: str, content: bytes) -> np.ndarray:
+    """uint8 (48, 48): as FER2013's images, so that neither colour nor size tells where a face is from."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        image = Image.open(io.BytesIO(content)).convert("L")
+    except (UnidentifiedImageError, OSError) as error:
+        raise UserError(f"{name}: no image ({error}).") from None
+    return np.asarray(image.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BILINEAR))
+
+
+def _files(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """(name, its content when called) of every image in a folder or an archive, by name."""
+    ending = (".jpg", ".jpeg", ".png")
+    if path.is_dir():
+        inside = [file for file in sorted(path.iterdir()) if file.name.lower().endswith((".tar.gz", ".tgz", ".zip"))]
+        if len(inside) == 1:
+            path = inside[0]
+    with contextlib.ExitStack() as stack:
+        if path.is_dir():
+            found = [(str(f.relative_to(path)), f.read_bytes) for f in path.rglob("*") if f.is_file()]
+        elif path.suffix.lower() == ".zip":
+            archive = stack.enter_context(zipfile.ZipFile(path))
+            found = [(name, lambda name=name: archive.read(name)) for name in archive.namelist()]
+        else:
+            # Read in the archive's order: going back in a compressed one would unpack it again for every file.
+            archive = stack.enter_context(tarfile.open(path))
+            found = [(m.name, archive.extractfile(m).read()) for m in archive if m.isfile()]
+            found = [(name, lambda content=content: content) for name, content in found]
+        yield from sorted((item for item in found if item[0].lower().endswith(ending)), key=lambda item: item[0])

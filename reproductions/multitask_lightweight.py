@@ -1,0 +1,462 @@
+"""Expression and facial attributes at once on a lightweight network: a claim without a number, made testable.
+
+Paper: Agzamova Mohinabonu, "Emotion Recognition Through Advanced Neural Architectures: A Comprehensive Analysis".
+
+Claimed: one lightweight network trained on several facial tasks at once is ahead of baseline models in expression
+recognition, attribute recognition and overall accuracy, at a lower cost, and sharing regularises. No number, no data
+set, no architecture is printed; the figure that compares accuracies is not in our copy.
+
+Run: `ferrepro run multitask_lightweight`, or `python -m reproductions.multitask_lightweight`. Expressions are
+FER2013's, attributes UTKFace's (`--attributes PATH` or the variable UTKFACE); with `--data synthetic` both are drawn.
+
+Cost and result: on the paper's page in docs/, made from the committed records.
+
+What was made of the claim, numbered:
+1. Two factors, crossed: several tasks or one at a time, a light network or a heavy one. The paper compares only the
+   corner `multitask_light` with unnamed "traditional baseline models", for which `singletask_heavy_…` stand here.
+2. No image has both kinds of labels, so every batch mixes the two sources, and a task's loss counts the rows that have
+   its label. All faces are 48-pixel grey images: neither colour nor size tells the source.
+3. One budget for all: every image of each source once an epoch, ten epochs; a network of one task sees the images of
+   its task. The learning rate is the same for all; what that costs is in the docs.
+4. Pruning and quantisation are named among the means of lightweight networks: `pruned` and `quantized` begin as the
+   finished `multitask_light` of the same seed.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from fer_common import UserError, experiment, export, splits
+from fer_common.data import WITHHELD
+from fer_common.data.utkface import TASKS
+from fer_common.provenance import assumed, inferred, stated
+
+ALL_TASKS = tuple(TASKS)
+REPRESENTATIVE = 200  # training images that set the ranges of int8
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What all systems share; of the method section only kinds of things are stated, never a value."""
+
+    tasks: tuple[str, ...] = inferred(ALL_TASKS, "Experimental Insights: expression and attributes; which, is not said")
+    network: Literal["light", "heavy"] = stated("light", "depthwise separable convolutions: The Power of Lightweight …")
+    stem: int = assumed(32, "not printed; filters of the first convolution")
+    filters: tuple[int, ...] = assumed((64, 128, 128, 256, 256), "not printed; halved resolution, doubled filters")
+    strides: tuple[int, ...] = assumed((1, 2, 1, 2, 1), "not printed; 24, 12 and 6 pixels")
+    branch: int = assumed(64, "not printed; units of the layer that each task has of its own")
+    loss_weighting: Literal["fixed", "uncertainty", "normalised"] = inferred(
+        "fixed",
+        "Introduction: a weighted sum of the task losses; uncertainty: Kendall et al. 2018; normalised: the gradients "
+        "of all tasks at the shared features have one length, which GradNorm (Chen et al. 2018) learns with α = 0",
+    )
+    loss_weights: tuple[float, ...] = assumed((1.0, 1.0, 1.0, 1.0), "not printed; by task, in the order of `tasks`")
+    learning_rate: float = assumed(
+        0.002, "Model Training: mini-batches and an advanced optimizer, none is named: AdamW, annealed along a cosine"
+    )
+    weight_decay: float = assumed(0.0005, "Model Training: regularisation, no kind or amount is printed")
+    dropout: float = assumed(0.2, "as above; before each task's output")
+    flip: bool = assumed(True, "Data Preprocessing: augmentation, no kind is printed; left and right are swapped")
+    shift: float = assumed(0.08, "as above; by up to this share of the image, either way")
+    batch_size: int = assumed(64, "Model Training: mini-batches, of no printed size")
+    epochs: int = assumed(10, "not printed; the same for all, for two cores")
+    precision: Literal["float32", "mixed_bfloat16"] = assumed("float32", "depthwise convolutions are slow in bfloat16")
+
+
+@dataclass(frozen=True)
+class Heavy(Setup):
+    """A plain network of full convolutions: the baseline that the paper does not name."""
+
+    network: Literal["light", "heavy"] = assumed("heavy", "Experimental Insights: baseline models, none is named")
+    stem: int = assumed(64, "twice the light network's")
+    filters: tuple[int, ...] = assumed((64, 128, 128, 256, 256), "as the light network's")
+    precision: Literal["float32", "mixed_bfloat16"] = assumed("mixed_bfloat16", "for speed")
+
+
+@dataclass(frozen=True)
+class Pruned(Setup):
+    """The finished light network without its smallest weights, fitted on with these kept at nothing."""
+
+    sparsity: float = assumed(0.7, "The Power of Lightweight …: pruning is named, no share is printed")
+    curve: tuple[float, ...] = assumed((0.5, 0.6, 0.7, 0.8, 0.9), "the sparsities whose accuracy is kept as a curve")
+    epochs: int = assumed(2, "after pruning; not printed")
+    learning_rate: float = assumed(0.0005, "after pruning; not printed")
+
+
+@dataclass(frozen=True)
+class Quantized(Setup):
+    """The finished light network in eight-bit integers."""
+
+    epochs: int = assumed(0, "quantised after training, by LiteRT's converter")
+
+
+def _single(setup: type, task: str):
+    return setup(tasks=(task,), loss_weights=(1.0,))
+
+
+SYSTEMS = {
+    "multitask_light": Setup(),
+    **{f"singletask_light_{task}": _single(Setup, task) for task in ALL_TASKS},
+    "multitask_heavy": Heavy(),
+    **{f"singletask_heavy_{task}": _single(Heavy, task) for task in ALL_TASKS},
+    "pruned": Pruned(),
+    "quantized": Quantized(),
+}
+
+PROTOCOLS = {"official": lambda data, seed: splits.official(data)}
+
+
+# Networks
+
+
+def build_network(setup: Setup):
+    """The network: images float32 (batch, 48, 48, 1) from 0 to 1 in, by task probabilities (batch, classes) out."""
+    import keras
+    from keras import layers
+
+    inputs = keras.Input((48, 48, 1))
+    x = layers.Rescaling(4.0, offset=-2.0)(inputs)  # FER2013's mean and spread are about 0.5 and 0.25
+    kernel = 3 if setup.network == "light" else 5
+    x = normalised(layers.Conv2D(setup.stem, kernel, 2, "same", use_bias=False)(x))
+    for filters, stride in zip(setup.filters, setup.strides, strict=True):
+        if setup.network == "light":
+            x = normalised(layers.DepthwiseConv2D(3, stride, "same", use_bias=False)(x))
+            x = normalised(layers.Conv2D(filters, 1, use_bias=False)(x))
+        else:
+            x = normalised(layers.Conv2D(filters, 3, stride, "same", use_bias=False)(x))
+    shared = layers.GlobalAveragePooling2D(name="shared", dtype="float32")(x)
+    outputs = {}
+    for task in setup.tasks:
+        x = same_length_gradients(shared) if setup.loss_weighting == "normalised" else shared
+        x = layers.Dense(setup.branch, activation="relu", name=f"{task}_branch")(x)
+        x = layers.Dropout(setup.dropout)(x)
+        # Softmax in float32 under every precision, as Keras advises for bfloat16.
+        outputs[task] = layers.Dense(len(TASKS[task]), activation="softmax", dtype="float32", name=task)(x)
+    return keras.Model(inputs, outputs)
+
+
+def normalised(x):
+    from keras import layers
+
+    return layers.ReLU()(layers.BatchNormalization()(x))
+
+
+def same_length_gradients(shared):
+    """`shared` itself, whose gradient from here on has the length 1."""
+    import keras
+    from keras import ops
+
+    @ops.custom_gradient
+    def passed(x):
+        def gradient(*arguments, upstream=None):
+            upstream = arguments[0] if upstream is None else upstream
+            return upstream / ops.maximum(ops.sqrt(ops.sum(ops.square(upstream))), 1e-12)
+
+        return ops.copy(x), gradient
+
+    @keras.saving.register_keras_serializable("multitask_lightweight")
+    class SameLengthGradients(keras.layers.Layer):
+        def call(self, x):
+            return passed(x)
+
+    return SameLengthGradients()(shared)
+
+
+def build_training(setup: Setup, network):
+    """The network under augmentation and the loss over tasks. Labels: int (batch, tasks), WITHHELD where none is."""
+    import keras
+    from keras import layers, ops
+
+    augmentation = []
+    if setup.flip:
+        augmentation.append(layers.RandomFlip("horizontal", dtype="float32"))
+    if setup.shift:
+        shift = (setup.shift, setup.shift)
+        augmentation.append(layers.RandomTranslation(*shift, "nearest", "nearest", dtype="float32"))
+
+    def known(labels):
+        """The labels, 0 where there is none; 1.0 where there is one."""
+        there = labels != WITHHELD
+        return ops.where(there, labels, 0), ops.cast(there, "float32")
+
+    class Training(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.network, self.augmentation = network, augmentation
+            self.accuracies = [keras.metrics.Mean(name=f"{task}_accuracy") for task in setup.tasks]
+            self.log_variances = None
+            if setup.loss_weighting == "uncertainty":
+                shape = (len(setup.tasks),)
+                self.log_variances = self.add_weight(shape=shape, initializer="zeros", dtype="float32")
+
+        def call(self, images, training=False):
+            for layer in self.augmentation:
+                images = layer(images, training=training)
+            return self.network(images, training=training)
+
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            total = 0.0
+            for number, (task, weight) in enumerate(zip(setup.tasks, setup.loss_weights, strict=True)):
+                label, there = known(y[:, number])
+                losses = keras.losses.sparse_categorical_crossentropy(label, y_pred[task])
+                loss = ops.sum(losses * there) / ops.maximum(ops.sum(there), 1.0)
+                if self.log_variances is not None:  # Kendall et al. 2018, with the logarithm of the variance learnt
+                    loss = ops.exp(-self.log_variances[number]) * loss + self.log_variances[number] / 2
+                total += weight * loss
+            return total
+
+        def compute_metrics(self, x, y, y_pred, sample_weight=None):
+            for number, (task, metric) in enumerate(zip(setup.tasks, self.accuracies)):
+                label, there = known(y[:, number])
+                right = ops.cast(ops.argmax(y_pred[task], -1), label.dtype) == label
+                metric.update_state(right, sample_weight=there)
+            return self.get_metrics_result()
+
+    training = Training()
+    training(np.zeros((1, 48, 48, 1), np.float32))  # makes every variable
+    return training
+
+
+# Training
+
+
+@dataclass(frozen=True)
+class Sources:
+    """FER2013's and UTKFace's images in one array, one after the other.
+
+    images: uint8 (N, 48, 48); labels: uint8 (N, tasks), WITHHELD where a row has none or is to be scored; role: str
+    (N,); expressions: how many rows are FER2013's.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    role: np.ndarray
+    expressions: int
+
+    @classmethod
+    def of(cls, run: experiment.Run, tasks: tuple[str, ...]) -> "Sources":
+        data, attributes = run.data, run.attributes
+        labels = np.full((len(data) + len(attributes), len(tasks)), WITHHELD, np.uint8)
+        for number, task in enumerate(tasks):
+            if task == "expression":
+                labels[: len(data), number] = data.labels
+            else:
+                labels[len(data) :, number] = attributes.labels[task]
+        images = np.concatenate([data.images, attributes.images])
+        return cls(images, labels, np.concatenate([run.role, attributes.role]), len(data))
+
+    def rows(self, role: str) -> np.ndarray:
+        """The rows of this role that have a label for one of the tasks."""
+        return np.flatnonzero((self.role == role) & (self.labels != WITHHELD).any(1))
+
+    def of_task(self, task: str) -> np.ndarray:
+        """All rows of the source that a task's labels come from."""
+        return np.arange(self.expressions) if task == "expression" else np.arange(self.expressions, len(self.role))
+
+
+def train(run: experiment.Run) -> None:
+    """Fit for the setup's epochs, and predict every image of every task's source with the last weights."""
+    setup = run.setup
+    if unknown := set(setup.tasks) - set(TASKS):
+        raise UserError(f"--tasks {' '.join(sorted(unknown))}: there is {', '.join(TASKS)}.")
+    if len(setup.loss_weights) != len(setup.tasks):
+        raise UserError(f"--loss-weights: {len(setup.loss_weights)} weights for {len(setup.tasks)} tasks.")
+    if run.attributes.source == "synthetic":
+        run.note("drawn attributes: age_group is the width of the head, gender glasses, ethnicity the hair")
+    sources = Sources.of(run, setup.tasks)
+    if isinstance(setup, Quantized):
+        return quantize(run, sources)
+    import keras
+
+    network = build_network(setup) if not isinstance(setup, Pruned) else finished_light(run)
+    masks = cut(run, network, sources) if isinstance(setup, Pruned) else None
+    if keras.backend.backend() == "tensorflow":
+        run.record.details["multiply_adds"] = export.multiply_adds(network)
+    fit(run, network, sources, masks)
+    run.model = network  # without augmentation and loss: what is kept
+    run.keep_model |= run.record.system == "multitask_light"  # what pruning and quantisation begin as
+    predict = lambda rows: network.predict(in_order(run, sources, rows), verbose=0)  # noqa: E731
+    score(run, sources, predict)
+
+
+def fit(run: experiment.Run, network, sources: Sources, masks: list | None) -> None:
+    import keras
+
+    from fer_common import pipeline
+
+    setup = run.setup
+    rows = sources.rows("fit")
+    steps = -(-len(rows) // setup.batch_size)
+    rate = keras.optimizers.schedules.CosineDecay(setup.learning_rate, max(1, setup.epochs * steps))
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=setup.weight_decay)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    training = build_training(setup, network)
+    training.compile(optimizer, jit_compile=False)
+    run.resume(training)
+    run.record.parameters = int(network.count_params())
+    run.record.details["training"] = {"images_an_epoch": len(rows), "updates": setup.epochs * steps}
+    batches, steps_per_epoch = pipeline.shuffled(
+        sources.images,
+        sources.labels,
+        rows,
+        batch_size=setup.batch_size,
+        seed=run.seed,
+        epochs=setup.epochs,
+        first_epoch=run.first_epoch,
+    )
+    if not run.done(setup.epochs):
+        training.fit(
+            batches,
+            steps_per_epoch=steps_per_epoch,
+            shuffle=False,  # the batches are shuffled already
+            epochs=setup.epochs,
+            initial_epoch=run.first_epoch,
+            validation_data=in_order(run, sources, sources.rows("select"), sources.labels),
+            callbacks=run.callbacks(*([keep_cut(network, masks)] if masks else [])),
+            verbose=run.verbose,
+        )
+
+
+def in_order(run: experiment.Run, sources: Sources, rows: np.ndarray, labels: np.ndarray | None = None):
+    from fer_common import pipeline
+
+    return pipeline.in_order(sources.images, labels, rows, batch_size=256)
+
+
+def score(run: experiment.Run, sources: Sources, predict) -> None:
+    """Put into the record what `predict` (rows → probabilities by task) says of every row of each task's source."""
+    tasks = run.setup.tasks
+    found = {}
+    for own in ([t for t in tasks if t == "expression"], [t for t in tasks if t != "expression"]):
+        if own:
+            predicted = predict(sources.of_task(own[0]))
+            found |= {task: predicted[task] for task in own}
+    run.keep_tasks(max(1, run.setup.epochs), {task: found[task] for task in tasks})
+
+
+# What comes after training
+
+
+def finished_light(run: experiment.Run):
+    """The network of `multitask_light` with the same seed; trained first where it is not there.
+
+    Raises UserError where it was trained and its network is gone.
+    """
+    import keras
+
+    folder = run.other("multitask_light")
+    if not (folder / "model.keras").is_file():
+        raise UserError(
+            f"{folder} has no model.keras, which this system begins as; make it with: ferrepro run {run.record.paper} "
+            f"--system multitask_light --seed {run.seed} --again --runs {run.options.runs}."
+        )
+    run.record.details["begins_as"] = f"{folder.parent.name}/{folder.name}"
+    return keras.models.load_model(folder / "model.keras")
+
+
+def prunable(network) -> list:
+    """The kernels of its convolutions and dense layers, but for depthwise ones and outputs, which are small."""
+    from keras import layers
+
+    kinds = (layers.Conv2D, layers.Dense)
+    return [layer.kernel for layer in network.layers if isinstance(layer, kinds) and layer.name not in TASKS]
+
+
+def smallest_cut(kernels: list, sparsity: float) -> list[np.ndarray]:
+    """float32 masks of the kernels: 0 for the share `sparsity` of all their weights that is smallest in magnitude."""
+    import keras
+
+    values = [np.abs(keras.ops.convert_to_numpy(kernel)) for kernel in kernels]
+    threshold = np.quantile(np.concatenate([value.ravel() for value in values]), sparsity)
+    return [(value > threshold).astype(np.float32) for value in values]
+
+
+def cut(run: experiment.Run, network, sources: Sources) -> list[np.ndarray]:
+    """Prune the network to the setup's sparsity and return the masks; before, the accuracy on the selection images of
+    the network as it is cut, at each sparsity of the setup's curve, goes into the record."""
+    kernels = prunable(network)
+    before = [kernel.numpy() for kernel in kernels]
+    rows = sources.rows("select")
+    curve = []
+    for sparsity in (0.0, *run.setup.curve):
+        for kernel, mask, value in zip(kernels, smallest_cut(before, sparsity), before):
+            kernel.assign(value * mask)
+        predicted = network.predict(in_order(run, sources, rows), verbose=0)
+        curve.append({"sparsity": sparsity} | accuracies(run.setup.tasks, sources.labels[rows], predicted))
+    masks = smallest_cut(before, run.setup.sparsity)
+    for kernel, mask, value in zip(kernels, masks, before):
+        kernel.assign(value * mask)
+    total = int(network.count_params())
+    run.record.details["pruning"] = {
+        "curve_without_fitting_on": curve,
+        "weights_left": total - int(sum((mask == 0).sum() for mask in masks)),
+    }
+    return masks
+
+
+def accuracies(tasks: tuple[str, ...], labels: np.ndarray, predicted: dict[str, np.ndarray]) -> dict[str, float]:
+    """By `select_…_accuracy` of labels (N, tasks) and probabilities (N, classes), where there is a label."""
+    found = {}
+    for number, task in enumerate(tasks):
+        there = labels[:, number] != WITHHELD
+        right = predicted[task][there].argmax(1) == labels[there, number]
+        found[f"select_{task}_accuracy"] = round(float(right.mean()), 4)
+    return found
+
+
+def keep_cut(network, masks: list[np.ndarray]):
+    """A callback that puts what was cut back to 0 after every batch."""
+    import keras
+
+    kernels = prunable(network)
+
+    class KeepCut(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            for kernel, mask in zip(kernels, masks):
+                kernel.assign(kernel * mask)
+
+    return KeepCut()
+
+
+def quantize(run: experiment.Run, sources: Sources) -> None:
+    """Full int8 through LiteRT, its ranges set by training images, scored through its interpreter."""
+    network = finished_light(run)
+    rng = np.random.default_rng(run.seed)
+    chosen = rng.permutation(sources.rows("fit"))[:REPRESENTATIVE]
+    path = run.partial / "int8.tflite"
+    export.to_litert(network, path, representative=floats(sources.images[chosen]))
+    run.model, run.record.parameters = network, int(network.count_params())
+    run.record.details["multiply_adds"] = export.multiply_adds(network)
+    run.record.details["quantisation"] = {"representative_images": len(chosen), "file_bytes": path.stat().st_size}
+
+    def predict(rows: np.ndarray) -> dict[str, np.ndarray]:
+        return export.predict(path, (floats(sources.images[rows[n : n + 4096]]) for n in range(0, len(rows), 4096)))
+
+    watched = sources.rows("select")
+    run.history = [{"epoch": 1} | accuracies(run.setup.tasks, sources.labels[watched], predict(watched))]
+    score(run, sources, predict)
+
+
+def floats(images: np.ndarray) -> np.ndarray:
+    """float32 (N, 48, 48, 1) from 0 to 1, as the pipeline gives them."""
+    return images[..., None].astype(np.float32) / 255
+
+
+PAPER = experiment.Paper(
+    id="multitask_lightweight",
+    description=__doc__,
+    systems=SYSTEMS,
+    protocols=PROTOCOLS,
+    attributes=True,
+    smoke={"epochs": 1, "stem": 8, "filters": (16, 16, 32, 32, 32), "branch": 16},
+    train=train,
+)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    experiment.command(PAPER, arguments)
+
+
+if __name__ == "__main__":
+    main()

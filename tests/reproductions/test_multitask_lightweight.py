@@ -1,0 +1,191 @@
+"""Several tasks from two sources: a loss that counts only what is labelled, its weightings, pruning and int8."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from fer_common import UserError, pipeline, provenance, records, tables
+from fer_common.data import WITHHELD
+from fer_common.data.utkface import TASKS
+from reproductions import multitask_lightweight as script
+from tests.conftest import command
+
+SMOKE = ("run", "multitask_lightweight", "--preset", "smoke", "--data", "synthetic")
+SMALL = dataclasses.replace(script.SYSTEMS["multitask_light"], stem=4, filters=(4, 8, 8, 8, 8), branch=4, dropout=0.0)
+
+
+def test_every_value_says_where_it_comes_from():
+    for setup in script.SYSTEMS.values():
+        for _, _, mark, note in provenance.provenance(type(setup)):
+            assert mark in ("stated", "inferred", "assumed") and note
+
+
+def test_the_crossed_systems_differ_in_what_they_are_crossed_by():
+    light, heavy = script.SYSTEMS["multitask_light"], script.SYSTEMS["multitask_heavy"]
+    for task in TASKS:
+        for whole, network in ((light, "light"), (heavy, "heavy")):
+            single = script.SYSTEMS[f"singletask_{network}_{task}"]
+            assert single == dataclasses.replace(whole, tasks=(task,), loss_weights=(1.0,))
+
+
+@pytest.fixture(scope="module")
+def batch():
+    """Four faces with an expression, four with attributes."""
+    pipeline.start(None)
+    images = np.random.default_rng(0).random((8, 48, 48, 1), np.float32)
+    labels = np.full((8, 4), WITHHELD, np.int32)
+    labels[:4, 0], labels[4:, 1:] = (0, 1, 2, 3), [[1, 0, 4], [2, 1, 3], [0, 0, 2], [4, 1, 1]]
+    return images, labels
+
+
+def compiled(setup):
+    import keras
+
+    keras.utils.set_random_seed(1)
+    network = script.build_network(setup)
+    training = script.build_training(setup, network)
+    training.compile(keras.optimizers.SGD(0.1), jit_compile=False)
+    return network, training
+
+
+def test_the_loss_counts_what_is_labelled(batch):
+    images, labels = batch
+    network, training = compiled(SMALL)
+    predicted = network.predict(images, verbose=0)
+    by_hand = sum(
+        -np.log(predicted[task][rows, labels[rows, number]]).mean()
+        for number, task in enumerate(TASKS)
+        for rows in [np.flatnonzero(labels[:, number] != WITHHELD)]
+    )
+    found = training.evaluate(images, labels, verbose=0, return_dict=True)
+    assert found["loss"] == pytest.approx(by_hand, rel=1e-5)
+    for number, task in enumerate(TASKS):
+        rows = np.flatnonzero(labels[:, number] != WITHHELD)
+        right = predicted[task][rows].argmax(1) == labels[rows, number]
+        assert found[f"{task}_accuracy"] == pytest.approx(right.mean())
+
+
+def test_a_task_without_labels_in_a_batch_moves_nothing_of_its_own(batch):
+    images, labels = batch
+    network, training = compiled(SMALL)
+    branches = {task: network.get_layer(task).kernel.numpy() for task in TASKS}
+    training.fit(images[:4], labels[:4], epochs=1, verbose=0)
+    for task, before in branches.items():
+        assert (network.get_layer(task).kernel.numpy() != before).any() == (task == "expression")
+
+
+def test_uncertainty_learns_a_weight_for_each_task(batch):
+    images, labels = batch
+    _, training = compiled(dataclasses.replace(SMALL, loss_weighting="uncertainty"))
+    training.fit(images, labels, epochs=3, verbose=0)
+    learned = training.log_variances.numpy()
+    assert learned.shape == (4,) and (learned != 0).all()
+
+
+def test_normalised_gradients_have_one_length_for_every_task(batch):
+    """Whatever the weight of a task, its gradient at the shared features is as long."""
+    import keras
+    import tensorflow as tf
+
+    images, labels = batch
+    lengths = {}
+    for weighting in ("fixed", "normalised"):
+        setup = dataclasses.replace(SMALL, loss_weighting=weighting)
+        network, _ = compiled(setup)
+        head = keras.Model(network.get_layer("shared").output, network.outputs)
+        shared = keras.Model(network.input, network.get_layer("shared").output)(images)
+        for number in range(len(TASKS)):
+            alone = dataclasses.replace(setup, loss_weights=tuple(float(number == n) * 5 for n in range(4)))
+            training = script.build_training(alone, network)
+            with tf.GradientTape() as tape:
+                tape.watch(shared)
+                loss = training.compute_loss(y=tf.constant(labels), y_pred=dict(zip(sorted(TASKS), head(shared))))
+            lengths.setdefault(weighting, []).append(float(tf.norm(tape.gradient(loss, shared))))
+    np.testing.assert_allclose(lengths["normalised"], 1.0, rtol=1e-4)
+    assert np.ptp(lengths["fixed"]) > 0.1
+
+
+def test_the_smallest_weights_are_cut():
+    pipeline.start(None)
+    network = script.build_network(SMALL)
+    kernels = script.prunable(network)
+    masks = script.smallest_cut(kernels, 0.7)
+    values = np.concatenate([np.abs(k.numpy()).ravel() for k in kernels])
+    kept = np.concatenate([mask.ravel() for mask in masks]) == 1
+    assert kept.mean() == pytest.approx(0.3, abs=0.01)
+    assert values[kept].min() > values[~kept].max()
+
+
+@pytest.mark.smoke
+def test_every_system_runs_and_what_is_claimed_is_judged(tmp_path):
+    command(*SMOKE, "--system", "all", "--runs", tmp_path)
+    found = {}
+    for path in records.find(tmp_path):
+        record, _, predictions = records.read(path)
+        found[record.system] = (record, {record.task: predictions} | records.read_further(path))
+    assert set(found) == set(script.SYSTEMS)
+    for system, (record, tasks) in found.items():
+        assert tuple(tasks) == script.SYSTEMS[system].tasks
+        for task, own in tasks.items():
+            assert own.probabilities.shape[2] == len(TASKS[task])
+            assert own.usage[0].startswith("UTKFace") == (task != "expression")
+            assert {"fit", "select", "score"} == set(own.role)
+        if system.startswith(("multitask", "singletask")):
+            assert record.details["multiply_adds"] > 0
+            sees = {"expression": 1600, "multi": 1600 + 1689}
+            rows = sees.get(system.rsplit("_", 1)[-1]) or (sees["multi"] if system.startswith("multi") else 1689)
+            assert record.details["training"]["images_an_epoch"] == rows
+    pruned = found["pruned"][0]
+    assert pruned.details["begins_as"].startswith("multitask_light/")
+    assert pruned.details["pruning"]["weights_left"] < 0.6 * pruned.parameters
+    assert found["quantized"][0].details["quantisation"]["representative_images"] == 200
+    built = tables.build(tmp_path, ["multitask_lightweight"])
+    assert len(built["tasks"]) == 4 * 4 + 8
+    verdicts = built["comparison"].set_index("claim_id")["verdict"]
+    assert set(verdicts) == {"single run", "supported"}
+    assert verdicts["fewer_multiply_adds"] == verdicts["fewer_parameters"] == "supported"
+
+
+@pytest.mark.smoke
+def test_a_run_that_goes_on_ends_as_one_left_alone(tmp_path):
+    """Augmentation, the loss's own weights and the metrics included."""
+    options = ("--system", "multitask_light", "--loss-weighting", "uncertainty", "--runs")
+    predicted = []
+    for name in ("whole", "stopped"):
+        runs = tmp_path / name
+        if name == "stopped":
+            stop_after_first_epoch(runs, options)
+        command(*SMOKE, *options, runs, "--epochs", 2)
+        [path] = records.find(runs)
+        predicted.append(records.read(path)[2].probabilities)
+    np.testing.assert_array_equal(*predicted)
+
+
+def stop_after_first_epoch(runs, options):
+    import os
+    import signal
+    import subprocess
+    import sys
+    import time
+
+    from tests.conftest import ROOT
+
+    arguments = [sys.executable, "-m", "fer_common.cli", *map(str, (*SMOKE, *options, runs, "--epochs", 2))]
+    process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None:
+        if list(runs.glob("*/*/.*/checkpoint.npz")):
+            os.kill(process.pid, signal.SIGKILL)
+        time.sleep(0.05)
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_values_that_cannot_be_end_in_one_sentence(tmp_path):
+    found = command(*SMOKE, "--tasks", "expression", "beauty", "--runs", tmp_path, check=False)
+    assert found.returncode == 1 and "--tasks beauty: there is expression, age_group" in found.stderr
+    found = command(*SMOKE, "--loss-weights", 1, 2, "--runs", tmp_path, check=False)
+    assert found.returncode == 1 and "2 weights for 4 tasks" in found.stderr
+    with pytest.raises(UserError, match="nothing is there"):
+        from fer_common.data import utkface
+
+        utkface.load(str(tmp_path / "absent"))
