@@ -322,7 +322,7 @@ class Run:
         self.history: list[dict[str, float]] = []
         self.callback_states: tuple[list[dict], dict[str, np.ndarray]] | None = None
         self.predictions: records.Predictions | None = None
-        self.keep_model = options.save_model
+        self.keep_model = bool(options and options.save_model)
         self.verbose = 1 if sys.stdout.isatty() else 2
         self.model = None
         self._compiled_as = (record.paper, record.system, repr(setup), record.seed)
