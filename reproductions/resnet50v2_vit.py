@@ -123,11 +123,10 @@ class VitSmall(Vit):
     layers: int = assumed(6, "half of 12")
     width: int = assumed(96, "an eighth of 768")
     mlp_width: int = assumed(384, "four times the width")
-    patch_size: int = assumed(8, "36 patches of 48 px")
+    patch_size: int = assumed(12, "16 patches of 48 px")
     learning_rate: float = assumed(1e-3, "2e-5 is for fine-tuning; random weights need more")
     batch_size: int = assumed(64, "four times 16, for speed")
     epochs: int = assumed(40, "until the loss on the selection rows stops falling")
-    precision: Literal["float32", "mixed_bfloat16"] = assumed("mixed_bfloat16", "for speed")
 
 
 SYSTEMS = {
