@@ -436,7 +436,15 @@ PAPER = experiment.Paper(
     protocols=PROTOCOLS,
     folds={name: FOLDS for name in PROTOCOLS if name != "three_way"},
     reduced=REDUCED,
-    smoke={"init": "random", "image_size": 32, "layers": 2, "width": 96, "mlp_width": 192, "epochs": 1},
+    smoke={
+        "init": "random",
+        "image_size": 32,
+        "patch_size": 16,
+        "layers": 2,
+        "width": 96,
+        "mlp_width": 192,
+        "epochs": 1,
+    },
     train=train,
 )
 
