@@ -1,7 +1,7 @@
 # make reproduce   the 13-epoch CNN on FER2013 where it is found, else on drawn faces; then the table
 # make test        the tests
 # make smoke       every paper on a subset of 2,000 images, in minutes
-# make bench       loading, training, extraction, folds and the audit, against peers where there are (installs PyTorch)
+# make bench       loading, training, extraction, folds, light and heavy networks, and the audit, against peers where there are (installs PyTorch)
 # Each sets up .venv first, from the pinned versions; all are safe to repeat.
 
 PYTHON ?= python3
@@ -52,3 +52,4 @@ bench: $(READY)
 	$(BIN)/python benchmarks/features.py
 	$(BIN)/python benchmarks/audit.py
 	$(BIN)/python benchmarks/folds.py
+	$(BIN)/python benchmarks/multitask.py

@@ -222,6 +222,8 @@ class Hypothesis(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """`gap`: accuracy on the fitted images less that on the tested ones."""
     margin: Numeral = "0"
     """In points: how far the system may be behind and still keep up."""
+    floor: Numeral | None = None
+    """Accuracy in expression, in per cent, that `against` must reach to be a baseline at all."""
 
     @property
     def claimed(self) -> str:
@@ -425,8 +427,9 @@ def _cross_check(file: ClaimsFile, root, errors: list[str]) -> None:
         system = None if isinstance(item, Hypothesis) else getattr(item, "system", None)
         if isinstance(item, Hypothesis):
             for name in (item.system, item.against):
-                if not any(known == name or known.startswith(f"{name}_") for known in file.systems):
-                    errors.append(f"{at}: no system under systems is named {name} or begins with it")
+                for task in item.tasks:
+                    if not {name, f"{name}_{task}"} & set(file.systems):
+                        errors.append(f"{at}: neither {name} nor {name}_{task} is under systems")
         if system is not None and system not in file.systems:
             errors.append(f"{at}: system {system} is not under systems; expected one of {', '.join(file.systems)}")
         if isinstance(item, Claim):

@@ -295,8 +295,8 @@ class Run:
     setup: the script's dataclass; data: FaceData in which the labels of the rows to be scored are WITHHELD, so that
     no script can fit or select on them; attributes: AttributeData likewise, where the paper needs it; role: str (N,)
     of `data`; seed; first_epoch: how many epochs are done (set by `resume`); verbose: for `fit`; keep_model: whether
-    the trained network is put beside the record; history: one dict an epoch, kept by `callbacks` or filled by a script
-    that has no use for Keras's fit.
+    `model`, the trained network, and `files` are put beside the record; history: one dict an epoch, kept by
+    `callbacks` or filled by a script that has no use for Keras's fit.
     """
 
     def __init__(
@@ -323,6 +323,7 @@ class Run:
         self.callback_states: tuple[list[dict], dict[str, np.ndarray]] | None = None
         self.predictions: records.Predictions | None = None
         self.keep_model = bool(options and options.save_model)
+        self.files: list[Path] = []
         self.verbose = 1 if sys.stdout.isatty() else 2
         self.model = None
         self._compiled_as = (record.paper, record.system, repr(setup), record.seed)
@@ -636,8 +637,10 @@ def _finish(run: Run, final: Path) -> None:
 
     def draw(folder, record, history, predictions):
         figures.draw_run(folder, record, history, predictions)
-        if run.keep_model:
+        if run.keep_model and run.model:
             run.model.save(folder / "model.keras")
+        for file in run.files if run.keep_model else ():
+            shutil.copy(file, folder)
 
     records.write(final, run.record, run.history, run.predictions, draw, run.further)
 

@@ -217,37 +217,43 @@ def draw_printed(file: ClaimsFile, groups: list[Group], path: Path) -> None:
 def draw_tasks(table: pd.DataFrame, path: Path) -> None:
     """Accuracy by task and over all of them, as bars, and the latter against multiply-adds, into an image file.
 
-    table: the paper's rows of the table `tasks`. Systems of one task each whose names begin alike are one bar each, and
-    their costs add up; bars and points are means over the seeds.
+    table: the paper's rows of the table `tasks`. Systems of one task each whose names begin alike are one bar each.
+    Bars and points are means over the seeds, lines their 95 % intervals.
     """
     plt = _pyplot()
-    cells: dict[str, dict[str, float]] = {}
-    costs: dict[str, float] = {}
+    cells: dict[str, dict[str, pd.Series]] = {}
     for _, row in table.iterrows():
-        cell = row["system"].removesuffix(f"_{row['task']}")
-        cells.setdefault(cell, {})[row["task"]] = 100 * row["accuracy"]
-        alone = cell != row["system"]
-        costs[cell] = costs.get(cell, 0) * alone + row["multiply_adds"]
+        cells.setdefault(row["system"].removesuffix(f"_{row['task']}"), {})[row["task"]] = row
     names = [*TASKS, "overall"]
-    for own in cells.values():
-        if set(own) == set(TASKS):
-            own["overall"] = float(np.mean(list(own.values())))
     figure, (bars, points) = plt.subplots(1, 2, figsize=(12, 4), layout="constrained", width_ratios=(3, 2))
     width = 0.8 / len(cells)
     for number, (cell, own) in enumerate(cells.items()):
-        places = [n - 0.4 + (number + 0.5) * width for n, name in enumerate(names) if name in own]
-        drawn = bars.bar(places, [own[name] for name in names if name in own], width, label=cell)
+        shown = [(n, own[name]) for n, name in enumerate(names) if name in own]
+        places = [n - 0.4 + (number + 0.5) * width for n, _ in shown]
+        heights = [100 * row["accuracy"] for _, row in shown]
+        drawn = bars.bar(places, heights, width, yerr=_whiskers([row for _, row in shown]), label=cell)
         bars.bar_label(drawn, fmt="%.0f", fontsize=6)
-        if "overall" in own and costs[cell] == costs[cell]:
-            points.plot(costs[cell] / 1e6, own["overall"], "o", color=drawn[0].get_facecolor())
-            points.annotate(cell, (costs[cell] / 1e6, own["overall"]), xytext=(5, 3), textcoords="offset points")
+        row = own.get("overall")
+        if row is not None and not pd.isna(row["multiply_adds"]):
+            at = row["multiply_adds"] / 1e6, 100 * row["accuracy"]
+            points.errorbar(*at, yerr=_whiskers([row]), fmt="o", color=drawn[0].get_facecolor())
+            points.annotate(cell, at, xytext=(5, 3), textcoords="offset points", fontsize=8)
     bars.set_xticks(range(len(names)), [name.replace("_", " ") for name in names])
-    bars.set(ylabel="accuracy in per cent on tested images", ylim=(0, 109))
+    bars.set(ylabel="accuracy in per cent on tested images", ylim=(0, 115))
     bars.legend(fontsize=7, ncols=3, loc="upper left")
     points.set(xscale="log", xlabel="multiply-adds an image, in millions, all tasks", ylabel="overall accuracy")
+    points.margins(x=0.25)
     points.grid(alpha=0.3)
     figure.savefig(path, dpi=90)
     plt.close(figure)
+
+
+def _whiskers(rows: list[pd.Series]) -> list[list[float]]:
+    """In points: how far the interval of each row's accuracy goes down, and up."""
+    return [
+        [100 * (row["accuracy"] - row["accuracy low"]) for row in rows],
+        [100 * (row["accuracy high"] - row["accuracy"]) for row in rows],
+    ]
 
 
 def held_out_sets(predictions: Predictions) -> dict[str, np.ndarray]:
@@ -292,8 +298,9 @@ def _accuracy_bars(axes, file: ClaimsFile, ran: dict[str, Group]) -> None:
         drawn = axes.bar([p - 0.4 + (number + 0.5) * width for p, _ in bars], [v for _, v in bars], width, **style)
         axes.bar_label(drawn, fmt="%.1f", fontsize=7)
         drawn.set_label(name)
-    axes.set_xticks(range(len(names)), [f"{n}\n{_ran_as(ran[n])}" if n in ran else f"{n}\nnot run" for n in names])
-    axes.tick_params(axis="x", labelsize=8)
+    said = [_ran_as(ran[name]).replace(", reduced", "\nreduced") if name in ran else "not run" for name in names]
+    axes.set_xticks(range(len(names)), [f"{name}\n{ran_as}" for name, ran_as in zip(names, said)])
+    axes.tick_params(axis="x", labelsize=7)
     axes.set(ylim=(0, 109), ylabel="accuracy in per cent")
     axes.legend(fontsize=7, loc="upper right", ncols=len(sets))
 

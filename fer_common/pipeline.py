@@ -1,7 +1,8 @@
 """Batches for fit, predict and evaluate: rows in a given order, preprocessed, never the whole set at once.
 
-The only module that imports tensorflow. With the TensorFlow backend batches come from tf.data; with any other
-backend from a `keras.utils.PyDataset` with the same order and the same preprocessing, and TensorFlow may be absent.
+Apart from `export` the only module that imports tensorflow. With the TensorFlow backend batches come from tf.data; with
+any other backend from a `keras.utils.PyDataset` with the same order and the same preprocessing, and TensorFlow may be
+absent.
 Random augmentation does not belong here but at the head of the model, as Keras layers: their seed states are then
 model variables, which a checkpoint keeps, so that a resumed run augments as an uninterrupted one.
 """

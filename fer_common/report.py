@@ -45,6 +45,8 @@ def make_blocks(root: Path) -> dict[str, str]:
         "features": features(root),
         "audit power": audit_power(root),
         "training of folds": training_of_folds(root),
+        "cost of networks": cost_of_networks(root),
+        "learning rates": learning_rates(root),
         "verdicts": tables.VERDICTS.rstrip(),
         "verdicts without numbers": hypotheses.EXPLAINED.rstrip(),
     }
@@ -70,6 +72,7 @@ def make_blocks(root: Path) -> dict[str, str]:
         blocks[f"{paper} every protocol"] = by_protocol(protocols, file, every)
         blocks[f"{paper} readings"] = by_protocol(protocols, file, readings)
         blocks[f"{paper} epochs"] = epoch_by_epoch(root / "results" / "runs" / paper, file)
+        blocks[f"{paper} compressed"] = compressed(root / "results" / "runs" / paper)
         blocks[f"{paper} convergence"] = convergence(root / "results" / "runs" / paper)
     return blocks
 
@@ -290,6 +293,48 @@ def epoch_by_epoch(runs: Path, file: claims.ClaimsFile) -> str:
     return "\n".join([*(f"* {line}" for line in said), "", _markdown(rows)])
 
 
+def compressed(runs: Path) -> str:
+    """What pruning to each sparsity does before any fitting on, the mean over seeds; and, seed by seed, how far LiteRT
+    is from Keras."""
+    curves, exports, weights = {}, [], []
+    for path in records.find(runs):
+        record, history, _ = records.read(path)
+        sources = record.data["source"], record.data.get("attributes", {}).get("source")
+        if record.preset != "full" or sources != ("fer2013", "utkface"):
+            continue
+        if pruning := record.details.get("pruning"):
+            points = {f"{p['sparsity']:.0%}": p for p in pruning["curve_without_fitting_on"]}
+            points[f"{record.setup['sparsity']:.0%}, fitted on"] = history[-1]
+            for name, point in points.items():
+                accuracies = [value for key, value in point.items() if re.fullmatch("select_.+_accuracy", key)]
+                curves.setdefault(name, []).append(statistics.mean(accuracies))
+            weights.append(f"seed {record.seed}: {pruning['weights_left']:,} of {pruning['weights']:,}")
+        if export := record.details.get("export"):
+            exports += [(record.seed, kind, export[kind], export["compared_images"]) for kind in ("float32", "int8")]
+    curve = [
+        {
+            "weights cut": cut,
+            "mean accuracy over tasks": f"{100 * statistics.mean(found):.1f}",
+            "seeds": len(found),
+        }
+        for cut, found in sorted(curves.items())
+    ]
+    rows = [
+        {
+            "seed": seed,
+            "LiteRT": kind,
+            "file, bytes": f"{own['file_bytes']:,}",
+            "test images": f"{images:,}",
+            "largest difference of a probability": f"{own['largest_difference']:.2g}",
+            "same class as Keras": f"{100 * own['same_class']:.2f} %",
+        }
+        for seed, kind, own, images in sorted(exports, key=lambda row: row[:2])
+    ]
+    if not curve and not rows:
+        return _markdown([])
+    return f"{_markdown(curve)}\n\nWeights left after fitting on: {'; '.join(weights)}.\n\n{_markdown(rows)}"
+
+
 def convergence(runs: Path) -> str:
     """How many epochs (rounds of boosting) each learning rate takes to the accuracy on the selection rows that all of
     them reach; for the systems that ran with several, under `official`."""
@@ -401,6 +446,58 @@ def training_of_folds(root: Path) -> str:
         f"where five separate ones take {5 * once} s."
     )
     return f"{where}\n\n{_markdown(rows)}"
+
+
+def cost_of_networks(root: Path) -> str:
+    """benchmarks/multitask.json as a table; four heavy networks of one task are what the proposal is up against."""
+    found = json.loads((root / "benchmarks" / "multitask.json").read_text())
+    light, heavy, alone = (
+        found["networks"][name] for name in ("multitask_light", "multitask_heavy", "singletask_heavy_expression")
+    )
+    measures = {
+        "parameters": lambda own: own["parameters"],
+        "multiply-adds of an image": lambda own: own["multiply_adds"],
+        "LiteRT file in float32, bytes": lambda own: own["float32"]["file_bytes"],
+        "LiteRT file in int8, bytes": lambda own: own["int8"]["file_bytes"],
+        "latency in LiteRT float32, ms": lambda own: own["float32"]["latency_ms"],
+        "latency in LiteRT int8, ms": lambda own: own["int8"]["latency_ms"],
+        "latency of Keras's `predict`, ms": lambda own: own["keras_predict_ms"],
+        "Keras, batches of 64: ms an image": lambda own: 1000 / own["images_per_second"],
+        "training: ms an image": lambda own: 1000 / own["training_images_per_second"],
+    }
+    rows = []
+    for name, of in measures.items():
+        form = "{:,.2f}" if "ms" in name else "{:,}"
+        rows.append(
+            {
+                "cost": name,
+                "multitask_light": form.format(of(light)),
+                "multitask_heavy": form.format(of(heavy)),
+                "four singletask_heavy": form.format(4 * of(alone)),
+                "light against heavy": f"{of(light) / of(heavy):.2f} ×",
+                "light against the four": f"{of(light) / of(alone) / 4:.2f} ×",
+            }
+        )
+    where = (
+        f"{found['cores']} cores, all used by Keras; LiteRT, one image at a time, has one thread. Four times the heavy "
+        "network of expression stands for the heavy networks of one task each."
+    )
+    return f"{where}\n\n{_markdown(rows)}"
+
+
+def learning_rates(root: Path) -> str:
+    """benchmarks/learning_rates.json as a table."""
+    path = root / "benchmarks" / "learning_rates.json"
+    if not path.exists():
+        return "Not run yet."
+    found = json.loads(path.read_text())
+    rows = [
+        {"network": system}
+        | {f"rate {rate}": f"{100 * accuracy:.1f}" for rate, accuracy in own["select_accuracy"].items()}
+        for system, own in found.items()
+    ]
+    [(epochs, seed)] = {(own["setup"]["epochs"], own["setup"]["seed"]) for own in found.values()}
+    return f"After {epochs} epochs, seed {seed}.\n\n{_markdown(rows)}"
 
 
 def audit_power(root: Path) -> str:

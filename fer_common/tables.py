@@ -16,7 +16,7 @@ import pandas as pd
 from fer_common import UserError, claims, evaluation, hypotheses, records
 from fer_common.data import EMOTIONS, USAGES, cache_folder
 from fer_common.data.passport import Passport
-from fer_common.data.utkface import PARTS
+from fer_common.data.utkface import PARTS, TASKS
 from fer_common.records import Predictions, Record
 from fer_common.splits import ROLES
 
@@ -63,13 +63,15 @@ class Group:
     @property
     def key(self) -> dict:
         r = self.record
+        attributes = r.data.get("attributes", {}).get("source", "utkface")
+        other = [] if attributes == "utkface" else [attributes]  # a part of UTKFace, or drawn ones
         return {
             "paper": r.paper,
             "system": r.system,
             "protocol": r.protocol,
             "init": r.init,
             "preset": r.preset,
-            "source": r.data["source"],
+            "source": " + ".join(dict.fromkeys([r.data["source"], *other])),
         }
 
     @property
@@ -607,7 +609,40 @@ def by_task(groups: list[Group], scores: Scores) -> pd.DataFrame:
             "training_seconds": round(float(np.median(seconds)), 1) if seconds else None,
         }
         rows.append(row | {"notes": group.notes})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows + _overall(rows, groups))
+
+
+def _overall(rows: list[dict], groups: list[Group]) -> list[dict]:
+    """The paper's overall accuracy, the mean over all tasks: a row for each network of all of them and for each set of
+    networks of one, whose costs add up."""
+    cells: dict[tuple, dict[str, tuple]] = {}
+    shown = [group for group in groups if group.runs and not group.record.changes]
+    for row, group in zip(rows, shown, strict=True):
+        cell = row["system"].removesuffix(f"_{group.task}")
+        cells.setdefault((cell, str(group.record.data), row["preset"], row["init"]), {})[group.task] = row, group
+    found = []
+    for (cell, *_), own in cells.items():
+        if set(own) != set(TASKS):
+            continue
+        of_tasks, parts = [own[task][0] for task in TASKS], [own[task][1] for task in TASKS]
+        seeds = sorted(set.intersection(*({record.seed for record, _, _ in part.runs} for part in parts)))
+        if not seeds:
+            continue
+        m = hypotheses.mean_over_tasks(parts, seeds)
+        fitted = float(np.mean([row["fitted accuracy"] for row in of_tasks]))
+        networks = {row["system"]: row for row in of_tasks}.values()
+        added = ("parameters", "multiply_adds", "images_an_epoch", "updates", "training_seconds")
+        costs = {name: [row[name] for row in networks] for name in added}
+        found.append(
+            of_tasks[0]
+            | {"system": cell, "task": "overall", "runs": len(seeds), "usage": m["usage"]}
+            | {f"{metric}{end}": None for metric in ("f1.macro", "auc.macro") for end in ("", " sd", " low", " high")}
+            | {"accuracy": m["reproduced_mean"], "accuracy sd": m["reproduced_sd"]}
+            | {"accuracy low": m["ci_low"], "accuracy high": m["ci_high"]}
+            | {"fitted accuracy": fitted, "gap": fitted - m["reproduced_mean"]}
+            | {name: None if None in values else sum(values) for name, values in costs.items()}
+        )
+    return found
 
 
 def sensitivity(groups: list[Group], scores: Scores) -> pd.DataFrame:

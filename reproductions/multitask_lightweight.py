@@ -17,23 +17,25 @@ What was made of the claim, numbered:
 2. No image has both kinds of labels, so every batch mixes the two sources, and a task's loss counts the rows that have
    its label. All faces are 48-pixel grey images: neither colour nor size tells the source.
 3. One budget for all: every image of each source once an epoch, ten epochs; a network of one task sees the images of
-   its task. The learning rate is the same for all; what that costs is in the docs.
+   its task. The learning rate is one for all until benchmarks/learning_rates.py has run.
 4. Pruning and quantisation are named among the means of lightweight networks: `pruned` and `quantized` begin as the
    finished `multitask_light` of the same seed.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from fer_common import UserError, experiment, export, splits
-from fer_common.data import WITHHELD
-from fer_common.data.utkface import TASKS
+from fer_common.data import WITHHELD, FaceData
+from fer_common.data.utkface import TASKS, AttributeData
 from fer_common.provenance import assumed, inferred, stated
 
 ALL_TASKS = tuple(TASKS)
 REPRESENTATIVE = 200  # training images that set the ranges of int8
+COMPARED = 1000  # test images on which LiteRT and Keras are compared
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,8 @@ class Setup:
 
     tasks: tuple[str, ...] = inferred(ALL_TASKS, "Experimental Insights: expression and attributes; which, is not said")
     network: Literal["light", "heavy"] = stated("light", "depthwise separable convolutions: The Power of Lightweight …")
-    stem: int = assumed(32, "not printed; filters of the first convolution")
-    filters: tuple[int, ...] = assumed((64, 128, 128, 256, 256), "not printed; halved resolution, doubled filters")
-    strides: tuple[int, ...] = assumed((1, 2, 1, 2, 1), "not printed; 24, 12 and 6 pixels")
+    filters: tuple[int, ...] = assumed((16, 48, 64, 96, 128, 192), "not printed; by convolution, sized for two cores")
+    pooled_after: tuple[int, ...] = assumed((1, 3, 5), "not printed; convolutions before a halving: 24, 12, 6 pixels")
     branch: int = assumed(64, "not printed; units of the layer that each task has of its own")
     loss_weighting: Literal["fixed", "uncertainty", "normalised"] = inferred(
         "fixed",
@@ -66,11 +67,9 @@ class Setup:
 
 @dataclass(frozen=True)
 class Heavy(Setup):
-    """A plain network of full convolutions: the baseline that the paper does not name."""
+    """The same layers with full convolutions in place of separable ones: the baseline that the paper does not name."""
 
     network: Literal["light", "heavy"] = assumed("heavy", "Experimental Insights: baseline models, none is named")
-    stem: int = assumed(64, "twice the light network's")
-    filters: tuple[int, ...] = assumed((64, 128, 128, 256, 256), "as the light network's")
     precision: Literal["float32", "mixed_bfloat16"] = assumed("mixed_bfloat16", "for speed")
 
 
@@ -80,15 +79,13 @@ class Pruned(Setup):
 
     sparsity: float = assumed(0.7, "The Power of Lightweight …: pruning is named, no share is printed")
     curve: tuple[float, ...] = assumed((0.5, 0.6, 0.7, 0.8, 0.9), "the sparsities whose accuracy is kept as a curve")
-    epochs: int = assumed(2, "after pruning; not printed")
-    learning_rate: float = assumed(0.0005, "after pruning; not printed")
+    further_epochs: int = assumed(2, "after pruning; not printed")
+    further_learning_rate: float = assumed(0.0005, "after pruning; not printed, and not tuned")
 
 
 @dataclass(frozen=True)
 class Quantized(Setup):
-    """The finished light network in eight-bit integers."""
-
-    epochs: int = assumed(0, "quantised after training, by LiteRT's converter")
+    """The finished light network in eight-bit integers, by LiteRT's converter."""
 
 
 def _single(setup: type, task: str):
@@ -117,14 +114,14 @@ def build_network(setup: Setup):
 
     inputs = keras.Input((48, 48, 1))
     x = layers.Rescaling(4.0, offset=-2.0)(inputs)  # FER2013's mean and spread are about 0.5 and 0.25
-    kernel = 3 if setup.network == "light" else 5
-    x = normalised(layers.Conv2D(setup.stem, kernel, 2, "same", use_bias=False)(x))
-    for filters, stride in zip(setup.filters, setup.strides, strict=True):
-        if setup.network == "light":
-            x = normalised(layers.DepthwiseConv2D(3, stride, "same", use_bias=False)(x))
-            x = normalised(layers.Conv2D(filters, 1, use_bias=False)(x))
-        else:
-            x = normalised(layers.Conv2D(filters, 3, stride, "same", use_bias=False)(x))
+    for number, filters in enumerate(setup.filters, 1):
+        # The first has one channel to convolve, so that there is nothing to separate.
+        separable = setup.network == "light" and number > 1
+        convolution = layers.SeparableConv2D if separable else layers.Conv2D
+        x = convolution(filters, 3, padding="same", use_bias=False)(x)
+        x = layers.ReLU()(layers.BatchNormalization()(x))
+        if number in setup.pooled_after:
+            x = layers.MaxPooling2D()(x)
     shared = layers.GlobalAveragePooling2D(name="shared", dtype="float32")(x)
     outputs = {}
     for task in setup.tasks:
@@ -134,12 +131,6 @@ def build_network(setup: Setup):
         # Softmax in float32 under every precision, as Keras advises for bfloat16.
         outputs[task] = layers.Dense(len(TASKS[task]), activation="softmax", dtype="float32", name=task)(x)
     return keras.Model(inputs, outputs)
-
-
-def normalised(x):
-    from keras import layers
-
-    return layers.ReLU()(layers.BatchNormalization()(x))
 
 
 def same_length_gradients(shared):
@@ -188,7 +179,9 @@ def build_training(setup: Setup, network):
             self.log_variances = None
             if setup.loss_weighting == "uncertainty":
                 shape = (len(setup.tasks),)
-                self.log_variances = self.add_weight(shape=shape, initializer="zeros", dtype="float32")
+                self.log_variances = self.add_weight(
+                    shape=shape, initializer="zeros", dtype="float32", name="log_variances"
+                )
 
         def call(self, images, training=False):
             for layer in self.augmentation:
@@ -218,6 +211,16 @@ def build_training(setup: Setup, network):
     return training
 
 
+def build_optimizer(setup: Setup, learning_rate: float, updates: int):
+    """AdamW, annealed to nothing over `updates` along a cosine; what is no kernel does not decay."""
+    import keras
+
+    rate = keras.optimizers.schedules.CosineDecay(learning_rate, max(1, updates))
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=setup.weight_decay)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "log_variances"])
+    return optimizer
+
+
 # Training
 
 
@@ -235,8 +238,7 @@ class Sources:
     expressions: int
 
     @classmethod
-    def of(cls, run: experiment.Run, tasks: tuple[str, ...]) -> "Sources":
-        data, attributes = run.data, run.attributes
+    def of(cls, data: FaceData, role: np.ndarray, attributes: AttributeData, tasks: tuple[str, ...]) -> "Sources":
         labels = np.full((len(data) + len(attributes), len(tasks)), WITHHELD, np.uint8)
         for number, task in enumerate(tasks):
             if task == "expression":
@@ -244,7 +246,7 @@ class Sources:
             else:
                 labels[len(data) :, number] = attributes.labels[task]
         images = np.concatenate([data.images, attributes.images])
-        return cls(images, labels, np.concatenate([run.role, attributes.role]), len(data))
+        return cls(images, labels, np.concatenate([role, attributes.role]), len(data))
 
     def rows(self, role: str) -> np.ndarray:
         """The rows of this role that have a label for one of the tasks."""
@@ -254,6 +256,12 @@ class Sources:
         """All rows of the source that a task's labels come from."""
         return np.arange(self.expressions) if task == "expression" else np.arange(self.expressions, len(self.role))
 
+    def in_order(self, rows: np.ndarray, labels: np.ndarray | None = None):
+        """These rows' batches, with or without labels."""
+        from fer_common import pipeline
+
+        return pipeline.in_order(self.images, labels, rows, batch_size=256)
+
 
 def train(run: experiment.Run) -> None:
     """Fit for the setup's epochs, and predict every image of every task's source with the last weights."""
@@ -262,66 +270,67 @@ def train(run: experiment.Run) -> None:
         raise UserError(f"--tasks {' '.join(sorted(unknown))}: there is {', '.join(TASKS)}.")
     if len(setup.loss_weights) != len(setup.tasks):
         raise UserError(f"--loss-weights: {len(setup.loss_weights)} weights for {len(setup.tasks)} tasks.")
+    if setup.loss_weighting == "normalised" and set(setup.loss_weights) != {1.0}:
+        raise UserError("--loss-weighting normalised gives every task's gradient one length; --loss-weights are all 1.")
     if run.attributes.source == "synthetic":
         run.note("drawn attributes: age_group is the width of the head, gender glasses, ethnicity the hair")
-    sources = Sources.of(run, setup.tasks)
+    sources = Sources.of(run.data, run.role, run.attributes, setup.tasks)
     if isinstance(setup, Quantized):
         return quantize(run, sources)
     import keras
 
-    network = build_network(setup) if not isinstance(setup, Pruned) else finished_light(run)
-    masks = cut(run, network, sources) if isinstance(setup, Pruned) else None
+    if isinstance(setup, Pruned):
+        network = finished_light(run)
+        cut(run, network, sources)
+        fit(run, network, sources, setup.further_epochs, setup.further_learning_rate)
+        left = sum(int(np.count_nonzero(keras.ops.convert_to_numpy(kernel))) for kernel in prunable(network))
+        whole = sum(int(np.prod(kernel.shape)) for kernel in prunable(network))
+        run.record.details["pruning"] |= {"weights": whole, "weights_left": left}
+    else:
+        network = build_network(setup)
+        fit(run, network, sources, setup.epochs, setup.learning_rate)
     if keras.backend.backend() == "tensorflow":
         run.record.details["multiply_adds"] = export.multiply_adds(network)
-    fit(run, network, sources, masks)
-    run.model = network  # without augmentation and loss: what is kept
+    # Without augmentation and loss, and with no layer of our own, so that it can be loaded anywhere.
+    run.model = build_network(dataclasses.replace(setup, loss_weighting="fixed"))
+    run.model.set_weights(network.get_weights())
     run.keep_model |= run.record.system == "multitask_light"  # what pruning and quantisation begin as
-    predict = lambda rows: network.predict(in_order(run, sources, rows), verbose=0)  # noqa: E731
-    score(run, sources, predict)
+    score(run, sources, lambda rows: network.predict(sources.in_order(rows), verbose=0))
 
 
-def fit(run: experiment.Run, network, sources: Sources, masks: list | None) -> None:
-    import keras
-
+def fit(run: experiment.Run, network, sources: Sources, epochs: int, learning_rate: float) -> None:
     from fer_common import pipeline
 
     setup = run.setup
-    rows = sources.rows("fit")
+    rows, watched = sources.rows("fit"), sources.rows("select")
     steps = -(-len(rows) // setup.batch_size)
-    rate = keras.optimizers.schedules.CosineDecay(setup.learning_rate, max(1, setup.epochs * steps))
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=setup.weight_decay)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     training = build_training(setup, network)
-    training.compile(optimizer, jit_compile=False)
+    training.compile(build_optimizer(setup, learning_rate, epochs * steps), jit_compile=False)
     run.resume(training)
     run.record.parameters = int(network.count_params())
-    run.record.details["training"] = {"images_an_epoch": len(rows), "updates": setup.epochs * steps}
+    run.record.details["training"] = {"images_an_epoch": len(rows), "updates": epochs * steps}
     batches, steps_per_epoch = pipeline.shuffled(
         sources.images,
         sources.labels,
         rows,
         batch_size=setup.batch_size,
         seed=run.seed,
-        epochs=setup.epochs,
+        epochs=epochs,
         first_epoch=run.first_epoch,
     )
-    if not run.done(setup.epochs):
+    if not run.done(epochs):
+        # A loss is a sum over the tasks of a batch: in order, one batch would hold one source, and the sums half of it.
+        mixed = np.random.default_rng(0).permutation(watched)
         training.fit(
             batches,
             steps_per_epoch=steps_per_epoch,
             shuffle=False,  # the batches are shuffled already
-            epochs=setup.epochs,
+            epochs=epochs,
             initial_epoch=run.first_epoch,
-            validation_data=in_order(run, sources, sources.rows("select"), sources.labels),
-            callbacks=run.callbacks(*([keep_cut(network, masks)] if masks else [])),
+            validation_data=sources.in_order(mixed, sources.labels),
+            callbacks=run.callbacks(),
             verbose=run.verbose,
         )
-
-
-def in_order(run: experiment.Run, sources: Sources, rows: np.ndarray, labels: np.ndarray | None = None):
-    from fer_common import pipeline
-
-    return pipeline.in_order(sources.images, labels, rows, batch_size=256)
 
 
 def score(run: experiment.Run, sources: Sources, predict) -> None:
@@ -332,7 +341,7 @@ def score(run: experiment.Run, sources: Sources, predict) -> None:
         if own:
             predicted = predict(sources.of_task(own[0]))
             found |= {task: predicted[task] for task in own}
-    run.keep_tasks(max(1, run.setup.epochs), {task: found[task] for task in tasks})
+    run.keep_tasks(len(run.history), {task: found[task] for task in tasks})
 
 
 # What comes after training
@@ -341,26 +350,37 @@ def score(run: experiment.Run, sources: Sources, predict) -> None:
 def finished_light(run: experiment.Run):
     """The network of `multitask_light` with the same seed; trained first where it is not there.
 
-    Raises UserError where it was trained and its network is gone.
+    Raises UserError where it was trained and its network is gone, or where it would have to be another one.
     """
     import keras
 
+    own = {field.name for field in dataclasses.fields(run.setup)} - {f.name for f in dataclasses.fields(Setup)}
+    if other := set(run.record.changes) - own:
+        raise UserError(
+            f"{run.record.system} begins as multitask_light as it is: --{', --'.join(sorted(other)).replace('_', '-')} "
+            f"cannot be changed; {'what can is ' + ', '.join(sorted(own)) if own else 'nothing can'}."
+        )
     folder = run.other("multitask_light")
     if not (folder / "model.keras").is_file():
         raise UserError(
-            f"{folder} has no model.keras, which this system begins as; make it with: ferrepro run {run.record.paper} "
-            f"--system multitask_light --seed {run.seed} --again --runs {run.options.runs}."
+            f"{folder} has no model.keras, which this system begins as; make it by repeating this command with "
+            "--system multitask_light --again."
         )
     run.record.details["begins_as"] = f"{folder.parent.name}/{folder.name}"
-    return keras.models.load_model(folder / "model.keras")
+    weights = keras.models.load_model(folder / "model.keras").get_weights()
+    keras.utils.set_random_seed(run.seed)  # dropout is the same whether it was trained just now or long ago
+    network = build_network(run.setup)
+    network.set_weights(weights)
+    return network
 
 
 def prunable(network) -> list:
     """The kernels of its convolutions and dense layers, but for depthwise ones and outputs, which are small."""
-    from keras import layers
-
-    kinds = (layers.Conv2D, layers.Dense)
-    return [layer.kernel for layer in network.layers if isinstance(layer, kinds) and layer.name not in TASKS]
+    kernels = []
+    for layer in network.layers:
+        if layer.name not in TASKS:
+            kernels += [v for v in layer.trainable_variables if v.name in ("kernel", "pointwise_kernel")]
+    return kernels
 
 
 def smallest_cut(kernels: list, sparsity: float) -> list[np.ndarray]:
@@ -369,30 +389,33 @@ def smallest_cut(kernels: list, sparsity: float) -> list[np.ndarray]:
 
     values = [np.abs(keras.ops.convert_to_numpy(kernel)) for kernel in kernels]
     threshold = np.quantile(np.concatenate([value.ravel() for value in values]), sparsity)
-    return [(value > threshold).astype(np.float32) for value in values]
+    return [(value >= threshold).astype(np.float32) for value in values]
 
 
-def cut(run: experiment.Run, network, sources: Sources) -> list[np.ndarray]:
-    """Prune the network to the setup's sparsity and return the masks; before, the accuracy on the selection images of
-    the network as it is cut, at each sparsity of the setup's curve, goes into the record."""
+def hold(kernels: list, values: list[np.ndarray], masks: list[np.ndarray]) -> None:
+    """Give the kernels these values where the masks are 1; where they are 0 they are 0 and stay it."""
+    for kernel, value, mask in zip(kernels, values, masks):
+        kernel.assign(value * mask)
+        kernel.constraint = lambda updated, mask=mask: updated * mask  # optimizers apply it after each step
+
+
+def cut(run: experiment.Run, network, sources: Sources) -> None:
+    """Prune the network to the setup's sparsity, for good: fitted on, what is cut stays at 0.
+
+    Before, the accuracy on the selection images of the network as it is cut, at each sparsity of the setup's curve,
+    goes into the record.
+    """
     kernels = prunable(network)
     before = [kernel.numpy() for kernel in kernels]
     rows = sources.rows("select")
+
     curve = []
     for sparsity in (0.0, *run.setup.curve):
-        for kernel, mask, value in zip(kernels, smallest_cut(before, sparsity), before):
-            kernel.assign(value * mask)
-        predicted = network.predict(in_order(run, sources, rows), verbose=0)
+        hold(kernels, before, smallest_cut(before, sparsity))
+        predicted = network.predict(sources.in_order(rows), verbose=0)
         curve.append({"sparsity": sparsity} | accuracies(run.setup.tasks, sources.labels[rows], predicted))
-    masks = smallest_cut(before, run.setup.sparsity)
-    for kernel, mask, value in zip(kernels, masks, before):
-        kernel.assign(value * mask)
-    total = int(network.count_params())
-    run.record.details["pruning"] = {
-        "curve_without_fitting_on": curve,
-        "weights_left": total - int(sum((mask == 0).sum() for mask in masks)),
-    }
-    return masks
+    run.record.details["pruning"] = {"curve_without_fitting_on": curve}
+    hold(kernels, before, smallest_cut(before, run.setup.sparsity))
 
 
 def accuracies(tasks: tuple[str, ...], labels: np.ndarray, predicted: dict[str, np.ndarray]) -> dict[str, float]:
@@ -405,37 +428,36 @@ def accuracies(tasks: tuple[str, ...], labels: np.ndarray, predicted: dict[str, 
     return found
 
 
-def keep_cut(network, masks: list[np.ndarray]):
-    """A callback that puts what was cut back to 0 after every batch."""
-    import keras
-
-    kernels = prunable(network)
-
-    class KeepCut(keras.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
-            for kernel, mask in zip(kernels, masks):
-                kernel.assign(kernel * mask)
-
-    return KeepCut()
-
-
 def quantize(run: experiment.Run, sources: Sources) -> None:
-    """Full int8 through LiteRT, its ranges set by training images, scored through its interpreter."""
+    """Full int8 through LiteRT, its ranges set by training images, scored through its interpreter.
+
+    What LiteRT says of test images, in float32 and in int8, is compared with what Keras says.
+    """
     network = finished_light(run)
     rng = np.random.default_rng(run.seed)
-    chosen = rng.permutation(sources.rows("fit"))[:REPRESENTATIVE]
-    path = run.partial / "int8.tflite"
-    export.to_litert(network, path, representative=floats(sources.images[chosen]))
-    run.model, run.record.parameters = network, int(network.count_params())
-    run.record.details["multiply_adds"] = export.multiply_adds(network)
-    run.record.details["quantisation"] = {"representative_images": len(chosen), "file_bytes": path.stat().st_size}
+    representative = floats(sources.images[rng.permutation(sources.rows("fit"))[:REPRESENTATIVE]])
+    tested = rng.permutation(np.flatnonzero(sources.role == "score"))[:COMPARED]
+    expected = network.predict(sources.in_order(tested), verbose=0)
 
-    def predict(rows: np.ndarray) -> dict[str, np.ndarray]:
+    def predict(path, rows: np.ndarray) -> dict[str, np.ndarray]:
         return export.predict(path, (floats(sources.images[rows[n : n + 4096]]) for n in range(0, len(rows), 4096)))
 
+    run.record.details["export"] = {"compared_images": len(tested), "representative_images": len(representative)}
+    for kind, given in (("float32", None), ("int8", representative)):
+        path = run.partial / f"{kind}.tflite"
+        export.to_litert(network, path, representative=given)
+        found = predict(path, tested)
+        run.record.details["export"][kind] = {
+            "file_bytes": path.stat().st_size,
+            "largest_difference": max(float(np.abs(found[task] - own).max()) for task, own in expected.items()),
+            "same_class": float(np.mean([found[task].argmax(1) == own.argmax(1) for task, own in expected.items()])),
+        }
+        run.files.append(path)  # with --save-model they are put beside the record
+    run.record.parameters = int(network.count_params())
+    run.record.details["multiply_adds"] = export.multiply_adds(network)
     watched = sources.rows("select")
-    run.history = [{"epoch": 1} | accuracies(run.setup.tasks, sources.labels[watched], predict(watched))]
-    score(run, sources, predict)
+    run.history = [{"epoch": 1} | accuracies(run.setup.tasks, sources.labels[watched], predict(path, watched))]
+    score(run, sources, lambda rows: predict(path, rows))
 
 
 def floats(images: np.ndarray) -> np.ndarray:
@@ -449,7 +471,7 @@ PAPER = experiment.Paper(
     systems=SYSTEMS,
     protocols=PROTOCOLS,
     attributes=True,
-    smoke={"epochs": 1, "stem": 8, "filters": (16, 16, 32, 32, 32), "branch": 16},
+    smoke={"epochs": 1, "further_epochs": 1, "filters": (8, 16, 16), "pooled_after": (1, 2, 3), "branch": 16},
     train=train,
 )
 

@@ -101,6 +101,10 @@ class AttributeData:
 def load(path: str | None = None, *, synthetic: bool = False, allow_subset: bool = False) -> AttributeData:
     """UTKFace at `path` (see `find`), or drawn faces. Raises UserError where the copy is missing or something else."""
     if synthetic:
+        if path:
+            raise UserError(
+                f"--attributes {path}: with drawn faces the attributes are drawn too; leave one of them out."
+            )
         from fer_common.data import synthetic as drawn
 
         return drawn.draw_or_load_attributes()
@@ -189,7 +193,10 @@ def _read(path: Path) -> dict:
 
 
 def part_of(image: np.ndarray) -> int:
-    """Index into PARTS by the image's pixels alone, so that identical images are never parted."""
+    """Index into PARTS by the image's pixels alone, so that identical images are never parted.
+
+    They are those that Pillow decodes and scales; its version is pinned, and the fingerprint shows another split.
+    """
     share = int.from_bytes(hashlib.sha256(b"UTKFace 0" + image.tobytes()).digest()[:8], "big") / 2**64
     return int(np.searchsorted(SHARES, share, side="right"))
 

@@ -17,7 +17,7 @@ def attributes(right, role, part="UTKFace test"):
     predicted = np.where(right, label, 1)
     return records.Predictions(
         row_id=np.arange(len(right), dtype=np.int32),
-        usage=np.array([part] * len(right)),
+        usage=np.array([part] * len(right), dtype="<U16"),
         role=role,
         label=label,
         epochs=np.array([10], np.int16),
@@ -84,11 +84,25 @@ def test_tasks_are_averaged_and_networks_of_one_task_add_up():
     single = [group("single_gender", (0.8, 0.8), multiply_adds=100), group("single_age_group", (0.5, 0.5), "age_group")]
     both = {"tasks": ["gender", "age_group"]}
     [row] = hypotheses.judged(said(**both), multi + single)
-    assert row["reproduced_mean"] == pytest.approx(0.05) and row["n_images"] == 2 * N
+    assert row["reproduced_mean"] == pytest.approx(0.05) and row["n_images"] == N  # both tasks are of the same images
     [row] = hypotheses.judged(said(metric="parameters", **both), multi + single)
     assert row["reproduced_mean"] == pytest.approx(0.5) and row["verdict"] == "supported"
     [row] = hypotheses.judged(said(metric="multiply_adds", **both), multi + single)
     assert row["verdict"] == "not measured"
+
+
+def test_tasks_of_the_same_images_are_not_independent_and_those_of_others_are():
+    """Twice the same differences say no more than once; on other images they do."""
+    alone = [group("multi", (0.85, 0.86)), group("single_gender", (0.8, 0.8))]
+    again = [group("multi", (0.85, 0.86), "age_group"), group("single_age_group", (0.8, 0.8), "age_group")]
+    [once] = hypotheses.judged(said(), alone)
+    [twice] = hypotheses.judged(said(tasks=["gender", "age_group"]), alone + again)
+    assert twice["ci_low"] == pytest.approx(once["ci_low"]) and twice["ci_high"] == pytest.approx(once["ci_high"])
+    for made in again:
+        for _, _, predictions in made.runs:
+            predictions.usage[:] = "other"
+    [apart] = hypotheses.judged(said(tasks=["gender", "age_group"]), alone + again)
+    assert apart["n_images"] == 2 * N and apart["ci_low"] > once["ci_low"] + 1e-4
 
 
 def test_what_did_not_run_says_so():

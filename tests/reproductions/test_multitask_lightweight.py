@@ -9,10 +9,12 @@ from fer_common import UserError, pipeline, provenance, records, tables
 from fer_common.data import WITHHELD
 from fer_common.data.utkface import TASKS
 from reproductions import multitask_lightweight as script
-from tests.conftest import command
+from tests.conftest import ROOT, command
 
 SMOKE = ("run", "multitask_lightweight", "--preset", "smoke", "--data", "synthetic")
-SMALL = dataclasses.replace(script.SYSTEMS["multitask_light"], stem=4, filters=(4, 8, 8, 8, 8), branch=4, dropout=0.0)
+SMALL = dataclasses.replace(
+    script.SYSTEMS["multitask_light"], filters=(4, 8), pooled_after=(1, 2), branch=16, dropout=0.0
+)
 
 
 def test_every_value_says_where_it_comes_from():
@@ -23,10 +25,16 @@ def test_every_value_says_where_it_comes_from():
 
 def test_the_crossed_systems_differ_in_what_they_are_crossed_by():
     light, heavy = script.SYSTEMS["multitask_light"], script.SYSTEMS["multitask_heavy"]
+    assert dataclasses.asdict(light) | {
+        "network": "heavy",
+        "precision": heavy.precision,
+        "learning_rate": heavy.learning_rate,
+    } == dataclasses.asdict(heavy)
     for task in TASKS:
         for whole, network in ((light, "light"), (heavy, "heavy")):
             single = script.SYSTEMS[f"singletask_{network}_{task}"]
-            assert single == dataclasses.replace(whole, tasks=(task,), loss_weights=(1.0,))
+            rate = single.learning_rate
+            assert single == dataclasses.replace(whole, tasks=(task,), loss_weights=(1.0,), learning_rate=rate)
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +125,25 @@ def test_the_smallest_weights_are_cut():
     assert values[kept].min() > values[~kept].max()
 
 
+def test_what_is_cut_stays_cut_whatever_the_optimizer_moves(batch):
+    """Momentum, decay and the normalisation's gradients included."""
+    images, labels = batch
+    network = script.build_network(SMALL)
+    kernels = script.prunable(network)
+    masks = script.smallest_cut(kernels, 0.5)
+    before = [kernel.numpy() for kernel in kernels]
+    script.hold(kernels, before, masks)
+    training = script.build_training(SMALL, network)
+    training.compile(script.build_optimizer(SMALL, 0.01, 100), jit_compile=False)
+    training.fit(images, labels, epochs=3, verbose=0)
+    for kernel, mask, value in zip(kernels, masks, before):
+        assert (kernel.numpy()[mask == 0] == 0).all()
+        assert (kernel.numpy() != value)[mask == 1].mean() > 0.9
+
+
 @pytest.mark.smoke
 def test_every_system_runs_and_what_is_claimed_is_judged(tmp_path):
-    command(*SMOKE, "--system", "all", "--runs", tmp_path)
+    command(*SMOKE, "--system", "all", "--save-model", "--runs", tmp_path)
     found = {}
     for path in records.find(tmp_path):
         record, _, predictions = records.read(path)
@@ -138,13 +162,41 @@ def test_every_system_runs_and_what_is_claimed_is_judged(tmp_path):
             assert record.details["training"]["images_an_epoch"] == rows
     pruned = found["pruned"][0]
     assert pruned.details["begins_as"].startswith("multitask_light/")
-    assert pruned.details["pruning"]["weights_left"] < 0.6 * pruned.parameters
-    assert found["quantized"][0].details["quantisation"]["representative_images"] == 200
+    weights = pruned.details["pruning"]
+    assert weights["weights_left"] == pytest.approx(0.3 * weights["weights"], rel=0.01)
+    compared = found["quantized"][0].details["export"]
+    tested = sum((found["quantized"][1][task].role == "score").sum() for task in ("expression", "gender"))
+    assert compared["representative_images"] == 200 and compared["compared_images"] == min(1000, tested)
+    assert compared["float32"]["largest_difference"] < 1e-5 and compared["float32"]["same_class"] == 1.0
+    assert compared["int8"]["file_bytes"] < compared["float32"]["file_bytes"]
+    [kept] = [p for p in records.find(tmp_path) if p.parent.name == "quantized"]
+    assert (kept / "int8.tflite").stat().st_size == compared["int8"]["file_bytes"] and not (
+        kept / "model.keras"
+    ).exists()
     built = tables.build(tmp_path, ["multitask_lightweight"])
-    assert len(built["tasks"]) == 4 * 4 + 8
+    of_tasks = built["tasks"].set_index(["system", "task"])
+    assert len(of_tasks) == 4 * 4 + 8 + 6
+    mean = of_tasks.loc["multitask_light"].loc[list(TASKS), "accuracy"].mean()
+    assert of_tasks.loc[("multitask_light", "overall"), "accuracy"] == pytest.approx(mean)
+    light = [of_tasks.loc[(f"singletask_light_{task}", task), "parameters"] for task in TASKS]
+    assert of_tasks.loc[("singletask_light", "overall"), "parameters"] == sum(light)
     verdicts = built["comparison"].set_index("claim_id")["verdict"]
-    assert set(verdicts) == {"single run", "supported"}
+    assert set(verdicts) == {"single run", "supported", "no baseline"}
     assert verdicts["fewer_multiply_adds"] == verdicts["fewer_parameters"] == "supported"
+
+
+@pytest.mark.smoke
+def test_pruning_is_the_same_whether_its_network_was_trained_before_or_with_it(tmp_path):
+    """And what it begins as cannot be changed on the way."""
+    predicted = []
+    for name, before in (("at once", []), ("later", [("--system", "multitask_light")])):
+        for options in (*before, ("--system", "pruned")):
+            command(*SMOKE, *options, "--runs", tmp_path / name)
+        [path] = [p for p in records.find(tmp_path / name) if p.parent.name == "pruned"]
+        predicted.append(records.read(path)[2].probabilities)
+    np.testing.assert_array_equal(*predicted)
+    found = command(*SMOKE, "--system", "pruned", "--branch", 8, "--runs", tmp_path / "later", check=False)
+    assert found.returncode == 1 and "pruned begins as multitask_light as it is: --branch" in found.stderr
 
 
 @pytest.mark.smoke
@@ -168,8 +220,6 @@ def stop_after_first_epoch(runs, options):
     import subprocess
     import sys
     import time
-
-    from tests.conftest import ROOT
 
     arguments = [sys.executable, "-m", "fer_common.cli", *map(str, (*SMOKE, *options, runs, "--epochs", 2))]
     process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

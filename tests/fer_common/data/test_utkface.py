@@ -58,6 +58,14 @@ def test_labels_from_names(name, expected):
     assert utkface.labels_of(name) == expected
 
 
+@pytest.mark.parametrize(
+    ("age", "group"), [(1, 0), (12, 0), (13, 1), (19, 1), (20, 2), (39, 2), (40, 3), (59, 3), (60, 4)]
+)
+def test_where_age_groups_begin(tmp_path, age, group):
+    path = archive(tmp_path / "a.tar.gz", [(f"{age}_0_0_20170112213500903.jpg", jpeg(0))])
+    assert utkface.read(path, allow_subset=True).labels["age_group"].tolist() == [group]
+
+
 @pytest.mark.parametrize(("name", "said"), [("24_2_0", "gender 2"), ("24_1_5", "race 5"), ("200_1_0", "age 200")])
 def test_an_attribute_out_of_range_is_named(tmp_path, files, name, said):
     path = archive(tmp_path / "a.tar.gz", [*files, (f"{name}_20170116220224657.jpg", jpeg(1))])
