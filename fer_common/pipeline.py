@@ -164,11 +164,9 @@ def start(deterministic: bool | None) -> bool:
 
     deterministic: the same seed on the same machine gives identical numbers; None: on a CPU, where it costs nothing.
     """
-    _import_quietly()
-    import keras
-
+    devices = _imported_quietly()
     if deterministic is None:
-        deterministic = all(name.startswith("cpu") for name in keras.distribution.list_devices())
+        deterministic = all(name.startswith("cpu") for name in devices)
     if _on_tensorflow():
         import tensorflow as tf
 
@@ -178,15 +176,21 @@ def start(deterministic: bool | None) -> bool:
     return deterministic
 
 
-def _import_quietly() -> None:
-    """TensorFlow's C++ code greets on standard error with lines that no variable switches off; a failure is shown."""
+def _imported_quietly() -> list[str]:
+    """Import Keras and its backend; returns the devices, named as Keras does ("cpu:0").
+
+    TensorFlow's C++ code greets on standard error, and takes a driver that is not there for an error, in lines that
+    its log level hides only in part and that JAX, where it is installed, sets lower; a failure of ours is shown.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     terminal = os.dup(2)
     with tempfile.TemporaryFile() as said:
         os.dup2(said.fileno(), 2)
         try:
-            import keras  # noqa: F401
+            import keras
+
+            return keras.distribution.list_devices()
         except ImportError as error:
             raise UserError(
                 f"Keras's backend {os.environ.get('KERAS_BACKEND', 'tensorflow')} cannot be imported ({error}); "

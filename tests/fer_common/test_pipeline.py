@@ -107,6 +107,15 @@ def test_224_pixels_stream():
     assert after_400 < 5.8e9
 
 
+def test_a_backend_starts_without_a_word():
+    """Whatever its log level: without a GPU, TensorFlow takes the missing driver for an error."""
+    code = "from fer_common import pipeline; pipeline.start(None); import keras; keras.ops.ones(3) + 1"
+    for backend in ("tensorflow", "jax"):
+        environment = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "0"}
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_nothing_else_imports_tensorflow():
     for file in [*ROOT.glob("fer_common/**/*.py"), *ROOT.glob("reproductions/*.py")]:
         if file.name not in ("pipeline.py", "export.py"):  # the second one needs TensorFlow's converter
