@@ -72,6 +72,7 @@ def make_blocks(root: Path) -> dict[str, str]:
         blocks[f"{paper} every protocol"] = by_protocol(protocols, file, every)
         blocks[f"{paper} readings"] = by_protocol(protocols, file, readings)
         blocks[f"{paper} epochs"] = epoch_by_epoch(root / "results" / "runs" / paper, file)
+        blocks[f"{paper} spent"] = spent(root / "results" / "runs" / paper)
         blocks[f"{paper} compressed"] = compressed(root / "results" / "runs" / paper)
         blocks[f"{paper} convergence"] = convergence(root / "results" / "runs" / paper)
     return blocks
@@ -335,6 +336,16 @@ def compressed(runs: Path) -> str:
     return f"{_markdown(curve)}\n\nWeights left after fitting on: {'; '.join(weights)}.\n\n{_markdown(rows)}"
 
 
+def spent(runs: Path) -> str:
+    """How many committed runs there are of a paper, and how long their epochs took, by device."""
+    seconds = {}
+    for path in records.find(runs):
+        record, history, _ = records.read(path)
+        seconds.setdefault(record.device, []).append(sum(row.get("seconds", 0.0) for row in history))
+    said = [f"{len(own)} runs, {sum(own) / 3600:.1f} hours in epochs on {device}" for device, own in seconds.items()]
+    return f"Committed: {'; '.join(said)}." if said else "Nothing ran yet."
+
+
 def convergence(runs: Path) -> str:
     """How many epochs (rounds of boosting) each learning rate takes to the accuracy on the selection rows that all of
     them reach; for the systems that ran with several, under `official`."""
@@ -487,10 +498,7 @@ def cost_of_networks(root: Path) -> str:
 
 def learning_rates(root: Path) -> str:
     """benchmarks/learning_rates.json as a table."""
-    path = root / "benchmarks" / "learning_rates.json"
-    if not path.exists():
-        return "Not run yet."
-    found = json.loads(path.read_text())
+    found = json.loads((root / "benchmarks" / "learning_rates.json").read_text())
     rows = [
         {"network": system}
         | {f"rate {rate}": f"{100 * accuracy:.1f}" for rate, accuracy in own["select_accuracy"].items()}

@@ -1,6 +1,7 @@
 """Several tasks from two sources: a loss that counts only what is labelled, its weightings, pruning and int8."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -239,3 +240,16 @@ def test_values_that_cannot_be_end_in_one_sentence(tmp_path):
         from fer_common.data import utkface
 
         utkface.load(str(tmp_path / "absent"))
+
+
+def test_every_network_has_the_best_of_the_learning_rates_that_all_were_tried_with():
+    found = json.loads((ROOT / "benchmarks" / "learning_rates.json").read_text())
+    assert set(found) == set(script.SYSTEMS) - {"pruned", "quantized"}
+    assert len({tuple(own["select_accuracy"]) for own in found.values()}) == 1
+    for system, own in found.items():
+        setup = json.loads(json.dumps(dataclasses.asdict(script.SYSTEMS[system])))
+        assert {k: v for k, v in setup.items() if k not in ("learning_rate", "epochs")} | {
+            key: own["setup"][key] for key in ("epochs", "seed")
+        } == own["setup"]
+        best = max(own["select_accuracy"], key=own["select_accuracy"].get)
+        assert script.SYSTEMS[system].learning_rate == float(best)
