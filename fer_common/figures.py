@@ -226,23 +226,26 @@ def draw_tasks(table: pd.DataFrame, path: Path) -> None:
         cells.setdefault(row["system"].removesuffix(f"_{row['task']}"), {})[row["task"]] = row
     names = [*TASKS, "overall"]
     figure, (bars, points) = plt.subplots(1, 2, figsize=(12, 4), layout="constrained", width_ratios=(3, 2))
-    width = 0.8 / len(cells)
+    width, placed = 0.8 / len(cells), []
     for number, (cell, own) in enumerate(cells.items()):
         shown = [(n, own[name]) for n, name in enumerate(names) if name in own]
         places = [n - 0.4 + (number + 0.5) * width for n, _ in shown]
         heights = [100 * row["accuracy"] for _, row in shown]
         drawn = bars.bar(places, heights, width, yerr=_whiskers([row for _, row in shown]), label=cell)
         bars.bar_label(drawn, fmt="%.0f", fontsize=6)
-        row = own.get("overall")
-        if row is not None and not pd.isna(row["multiply_adds"]):
-            at = row["multiply_adds"] / 1e6, 100 * row["accuracy"]
-            points.errorbar(*at, yerr=_whiskers([row]), fmt="o", color=drawn[0].get_facecolor())
-            points.annotate(cell, at, xytext=(5, 3), textcoords="offset points", fontsize=8)
+        if "overall" in own and own["overall"].notna()["multiply_adds"]:
+            at = own["overall"]["multiply_adds"] / 1e6, 100 * own["overall"]["accuracy"]
+            points.errorbar(*at, yerr=_whiskers([own["overall"]]), fmt="o", color=drawn[0].get_facecolor())
+            placed.append((*at, cell))
+    for number, (x, y, cell) in enumerate(sorted(placed)):  # of those that cost the same, no label is on another
+        side = 1 if number % 2 == 0 else -1
+        how = {"textcoords": "offset points", "va": "center", "ha": "left" if side > 0 else "right", "fontsize": 8}
+        points.annotate(cell, (x, y), (6 * side, 0), **how)
     bars.set_xticks(range(len(names)), [name.replace("_", " ") for name in names])
     bars.set(ylabel="accuracy in per cent on tested images", ylim=(0, 115))
     bars.legend(fontsize=7, ncols=3, loc="upper left")
     points.set(xscale="log", xlabel="multiply-adds an image, in millions, all tasks", ylabel="overall accuracy")
-    points.margins(x=0.25)
+    points.margins(x=0.35)
     points.grid(alpha=0.3)
     figure.savefig(path, dpi=90)
     plt.close(figure)

@@ -66,6 +66,7 @@ def make_blocks(root: Path) -> dict[str, str]:
         readings = [reading for system in known_by for reading in file.readings.get(system, [])]
         blocks[f"{paper} hypotheses"] = judged(comparison, file)
         blocks[f"{paper} tasks"] = by_task(tasks, paper)
+        blocks[f"{paper} overall"] = by_task(tasks, paper, "overall")
         blocks[f"{paper} folds"] = over_folds(folds, paper)
         blocks[f"{paper} protocols"] = by_protocol(protocols, file, known_by)
         every = list(importlib.import_module(f"reproductions.{paper}").SYSTEMS)
@@ -243,12 +244,15 @@ def judged(comparison: pd.DataFrame, file: claims.ClaimsFile) -> str:
     return _markdown(rows)
 
 
-def by_task(table: pd.DataFrame, paper: str) -> str:
-    """Every system's scores on each of its tasks, and what it cost."""
+def by_task(table: pd.DataFrame, paper: str, only: str = "") -> str:
+    """Every system's scores on each of its tasks, or on one `only`, and what it cost."""
     own = _full(table, paper) if len(table) else table
-    return _markdown(
-        [{"system": row["system"], "seeds": row["runs"]} | tables.of_task(row) for _, row in own.iterrows()]
-    )
+    rows = [
+        {"system": row["system"], "seeds": row["runs"]} | tables.of_task(row)
+        for _, row in own.iterrows()
+        if row["task"] == (only or row["task"])
+    ]
+    return _markdown([{k: v for k, v in row.items() if any(other[k] for other in rows)} for row in rows])
 
 
 def over_folds(folds: pd.DataFrame, paper: str) -> str:

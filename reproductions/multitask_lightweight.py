@@ -55,8 +55,8 @@ class Setup:
     loss_weights: tuple[float, ...] = assumed((1.0, 1.0, 1.0, 1.0), "not printed; by task, in the order of `tasks`")
     learning_rate: float = assumed(
         0.0045,
-        "Model Training: mini-batches and an advanced optimizer, none is named: AdamW, annealed along a cosine; the best "
-        "of four, but for singletask_light_expression, whose best is 0.0015",
+        "Model Training: mini-batches and an advanced optimizer, none is named: AdamW, annealed along a cosine; the "
+        "best of four, but for singletask_light_expression, whose best is 0.0015",
     )
     weight_decay: float = assumed(0.0005, "Model Training: regularisation, no kind or amount is printed")
     dropout: float = assumed(0.2, "as above; before each task's output")

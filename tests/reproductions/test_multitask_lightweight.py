@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from fer_common import UserError, pipeline, provenance, records, tables
+from fer_common import UserError, figures, pipeline, provenance, records, tables
 from fer_common.data import WITHHELD
 from fer_common.data.utkface import TASKS
 from reproductions import multitask_lightweight as script
@@ -181,6 +181,8 @@ def test_every_system_runs_and_what_is_claimed_is_judged(tmp_path):
     assert of_tasks.loc[("multitask_light", "overall"), "accuracy"] == pytest.approx(mean)
     light = [of_tasks.loc[(f"singletask_light_{task}", task), "parameters"] for task in TASKS]
     assert of_tasks.loc[("singletask_light", "overall"), "parameters"] == sum(light)
+    figures.draw_tasks(built["tasks"], tmp_path / "tasks.png")
+    assert (tmp_path / "tasks.png").stat().st_size > 10_000
     verdicts = built["comparison"].set_index("claim_id")["verdict"]
     assert set(verdicts) == {"single run", "supported", "no baseline"}
     assert verdicts["fewer_multiply_adds"] == verdicts["fewer_parameters"] == "supported"
