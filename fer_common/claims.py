@@ -229,7 +229,9 @@ class Hypothesis(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     def claimed(self) -> str:
         if self.metric in ("multiply_adds", "parameters"):
             return "below 100 %"
-        return f"keeps up to {self.margin} points" if float(self.margin) else "ahead"
+        if not float(self.margin):
+            return "ahead"
+        return f"at most {self.margin} point{'' if self.margin == '1' else 's'} behind"
 
 
 class Context(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

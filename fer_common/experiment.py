@@ -24,7 +24,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fer_common import UserError, provenance, records
-from fer_common.data import EMOTIONS, WITHHELD, FaceData
+from fer_common.data import EMOTIONS, WITHHELD, FaceData, utkface
 
 RUNS = Path("results/runs")
 SMOKE_IMAGES = 2000
@@ -108,16 +108,22 @@ def command(paper: Paper, arguments: Sequence[str] | None = None) -> None:
 
 def run_all(paper: Paper, arguments: Sequence[str]) -> None:
     """Every system of the paper but its later stages in turn, with the same options; a UserError of one does not keep
-    the next from running, and ends in one that names them all."""
-    failed = []
+    the next from running, and ends in one that names them all. Data that cannot be read end it at once."""
+    failed, loaded = [], False
     systems = [system for system in paper.systems if system not in paper.later_stages]
     for system in systems:
         try:
-            run(paper, *parse(paper, [*arguments, "--system", system]))
+            chosen = parse(paper, [*arguments, "--system", system])
+        except SystemExit:  # the command line's own, where a system lacks one of the options
+            failed.append(system)
+            continue
+        if not loaded:
+            _load(paper, chosen[3])
+            loaded = True
+        try:
+            run(paper, *chosen)
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
-            failed.append(system)
-        except SystemExit:  # the command line's own, where a system lacks one of the options
             failed.append(system)
     if failed:
         raise UserError(f"{paper.id}: {len(failed)} of {len(systems)} systems failed: {', '.join(failed)}.")
@@ -158,9 +164,7 @@ def run(paper: Paper, system: str, protocol: str, setup: Any, options: Options, 
     Of a protocol with folds all of them are run, and the last one's folder returned, unless the options name one.
     Raises UserError for what the user can mend. Any other error is written into a record with status `failed`.
     """
-    from fer_common import data as data_module
     from fer_common import splits
-    from fer_common.data import utkface
 
     folds = range(paper.folds.get(protocol, 0))
     if folds and options.fold is None:
@@ -168,12 +172,7 @@ def run(paper: Paper, system: str, protocol: str, setup: Any, options: Options, 
     if options.fold is not None and options.fold not in folds:
         has = f"folds 0 to {len(folds) - 1}" if folds else "no folds"
         raise UserError(f"--fold {options.fold}: the protocol {protocol} of {paper.id} has {has}.")
-    data = data_module.load(options.data, allow_subset=options.allow_subset)
-    attributes = None
-    if paper.attributes:
-        attributes = utkface.load(
-            options.attributes, synthetic=data.source == "synthetic", allow_subset=options.allow_subset
-        )
+    data, attributes = _load(paper, options)
     reference = paper.systems[system]
     changed = provenance.changes(setup, reference)
     if options.preset == "smoke":
@@ -242,7 +241,12 @@ def run(paper: Paper, system: str, protocol: str, setup: Any, options: Options, 
                 usages = ", ".join(f"{u} {n:,}" for u, n in zip(*np.unique(data.usage[rows], return_counts=True)))
                 print(f"  {name:6} {rows.sum():7,}  ({usages})")
         if attributes:
-            print(f"attributes: {attributes.source}, {len(attributes):,} images, fingerprint {attributes.fingerprint}")
+            smoke = options.preset == "smoke"
+            left_out = utkface.IMAGES - len(attributes) if attributes.source == "utkface" and not smoke else 0
+            print(
+                f"attributes: {attributes.source}, {len(attributes):,} images, fingerprint {attributes.fingerprint}"
+                + (f"; {left_out} more, whose names lack a label, are left out" if left_out else "")
+            )
             for part, name in utkface.ROLES.items():
                 print(f"  {name:6} {(attributes.part == part).sum():7,}  ({part})")
         this = Run(record, setup, data, role, partial, options, paper, attributes)
@@ -250,7 +254,11 @@ def run(paper: Paper, system: str, protocol: str, setup: Any, options: Options, 
             this._start()
             paper.train(this)
             _finish(this, final)
-        except (UserError, KeyboardInterrupt):
+        except UserError:
+            if {path.name for path in partial.iterdir()} <= {"lock", "pid"}:  # nothing to go on from
+                shutil.rmtree(partial)
+            raise
+        except KeyboardInterrupt:
             raise
         except Exception as error:
             record.status, record.error = "failed", f"{type(error).__name__}: {error}"
@@ -266,6 +274,17 @@ def run(paper: Paper, system: str, protocol: str, setup: Any, options: Options, 
         shutil.rmtree(partial)
     print(f"record: {final}")
     return final
+
+
+def _load(paper: Paper, options: Options) -> tuple[FaceData, utkface.AttributeData | None]:
+    """The data that a run has; UTKFace too where the paper needs it. Raises UserError where a copy is none."""
+    from fer_common import data
+
+    faces = data.load(options.data, allow_subset=options.allow_subset)
+    if not paper.attributes:
+        return faces, None
+    drawn = faces.source == "synthetic"
+    return faces, utkface.load(options.attributes, synthetic=drawn, allow_subset=options.allow_subset)
 
 
 @contextlib.contextmanager
@@ -467,8 +486,6 @@ class Run:
 
         Raises ValueError where they are no finite probabilities.
         """
-        from fer_common.data.utkface import ATTRIBUTES
-
         found = {}
         for task, predicted in probabilities.items():
             if task == "expression":
@@ -476,7 +493,7 @@ class Run:
                 found[task] = self.predictions
                 continue
             own = self._attributes
-            _check(predicted, (len(own), len(ATTRIBUTES[task])), epoch)
+            _check(predicted, (len(own), len(utkface.ATTRIBUTES[task])), epoch)
             found[task] = records.Predictions(
                 row_id=own.row_id,
                 usage=own.part,

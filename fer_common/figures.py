@@ -215,7 +215,8 @@ def draw_printed(file: ClaimsFile, groups: list[Group], path: Path) -> None:
 
 
 def draw_tasks(table: pd.DataFrame, path: Path) -> None:
-    """Accuracy by task and over all of them, as bars, and the latter against multiply-adds, into an image file.
+    """Accuracy by task, over the attributes and over all tasks, as bars, and the latter against multiply-adds, into an
+    image file.
 
     table: the paper's rows of the table `tasks`. Systems of one task each whose names begin alike are one bar each.
     Bars and points are means over the seeds, lines their 95 % intervals.
@@ -224,8 +225,8 @@ def draw_tasks(table: pd.DataFrame, path: Path) -> None:
     cells: dict[str, dict[str, pd.Series]] = {}
     for _, row in table.iterrows():
         cells.setdefault(row["system"].removesuffix(f"_{row['task']}"), {})[row["task"]] = row
-    names = [*TASKS, "overall"]
-    figure, (bars, points) = plt.subplots(1, 2, figsize=(12, 4), layout="constrained", width_ratios=(3, 2))
+    names = [*TASKS, "attributes", "overall"]
+    figure, (bars, points) = plt.subplots(1, 2, figsize=(13, 4), layout="constrained", width_ratios=(6, 5))
     width, placed = 0.8 / len(cells), []
     for number, (cell, own) in enumerate(cells.items()):
         shown = [(n, own[name]) for n, name in enumerate(names) if name in own]
@@ -235,17 +236,18 @@ def draw_tasks(table: pd.DataFrame, path: Path) -> None:
         bars.bar_label(drawn, fmt="%.0f", fontsize=6)
         if "overall" in own and own["overall"].notna()["multiply_adds"]:
             at = own["overall"]["multiply_adds"] / 1e6, 100 * own["overall"]["accuracy"]
-            points.errorbar(*at, yerr=_whiskers([own["overall"]]), fmt="o", color=drawn[0].get_facecolor())
+            how = {"fmt": "os^vDP"[number % 6], "fillstyle": "none", "color": drawn[0].get_facecolor()}
+            points.errorbar(*at, yerr=_whiskers([own["overall"]]), **how)
             placed.append((*at, cell))
     for number, (x, y, cell) in enumerate(sorted(placed)):  # of those that cost the same, no label is on another
         side = 1 if number % 2 == 0 else -1
-        how = {"textcoords": "offset points", "va": "center", "ha": "left" if side > 0 else "right", "fontsize": 8}
+        how = {"textcoords": "offset points", "va": "center", "ha": "left" if side > 0 else "right", "fontsize": 7}
         points.annotate(cell, (x, y), (6 * side, 0), **how)
     bars.set_xticks(range(len(names)), [name.replace("_", " ") for name in names])
     bars.set(ylabel="accuracy in per cent on tested images", ylim=(0, 115))
     bars.legend(fontsize=7, ncols=3, loc="upper left")
     points.set(xscale="log", xlabel="multiply-adds an image, in millions, all tasks", ylabel="overall accuracy")
-    points.margins(x=0.35)
+    points.margins(x=0.3)
     points.grid(alpha=0.3)
     figure.savefig(path, dpi=90)
     plt.close(figure)

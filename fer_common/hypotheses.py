@@ -20,11 +20,12 @@ EXPLAINED = """\
 Of what a paper claims without a number, the difference between two systems is given, in points, paired over seeds and
 images, with its 95 % interval, ±√(t²s²/n + 1.96²v): s is the standard deviation over n seeds, v the variance of the
 mean over images, to which resampling them would come. Claims and margins were fixed before any full run. `supported`:
-the whole interval is on the claimed side of the margin (0 for `ahead`, −1 point for `keeps up`); `contradicted`: the
-whole interval is on the other; `not decided`: it is on both. `gap`: accuracy on the fitted images less that on the
-tested ones; a difference above 0 means that the system has the smaller one. `multiply_adds` and `parameters`: those of
-the system in per cent of what it is compared with, where several networks of one task each add up. `no baseline`: what
-it is compared with stays below the accuracy in expression that was asked of a baseline beforehand.
+the whole interval is on the claimed side of the margin (0 for `ahead`, −1 for `at most 1 point behind`);
+`contradicted`: the whole interval is on the other; `not decided`: it is on both. `gap`: accuracy on the fitted images
+less that on the tested ones; a difference above 0 means that the system has the smaller one. `multiply_adds` and
+`parameters`: those of the system in per cent of what it is compared with, where several networks of one task each add
+up. `no baseline`: what it is compared with stays below the accuracy in expression that was asked of a baseline
+beforehand; `baseline not run`: its network of expression is missing.
 """
 
 
@@ -54,8 +55,12 @@ def judged(hypothesis: Hypothesis, groups: list[Group]) -> list[dict]:
             compare = _cost if hypothesis.metric in ("multiply_adds", "parameters") else _difference
             first = sides[0][0]
             found = compare(hypothesis, *sides, common)
-            if hypothesis.floor and 100 * _expression(own, hypothesis.against) < float(hypothesis.floor):
-                found["verdict"] = "no baseline"
+            if hypothesis.floor:
+                reached = _expression(own, hypothesis.against)
+                if reached is None:
+                    found["verdict"] = "baseline not run"
+                elif 100 * reached < float(hypothesis.floor):
+                    found["verdict"] = "no baseline"
             rows.append(
                 base
                 | {k: first.key[k] for k in ("protocol", "init", "preset", "source")}
@@ -74,11 +79,11 @@ def _of_task(groups: dict, system: str, task: str) -> Group | None:
     return groups.get((system, task)) or groups.get((f"{system}_{task}", task))
 
 
-def _expression(groups: dict, system: str) -> float:
-    """Mean accuracy of a system in expression over its seeds, on tested images; 0 where it did not run."""
+def _expression(groups: dict, system: str) -> float | None:
+    """Mean accuracy of a system in expression over its seeds, on tested images; None where it did not run."""
     group = _of_task(groups, system, "expression")
     if not group:
-        return 0.0
+        return None
     return mean_over_tasks([group], [record.seed for record, _, _ in group.runs])["reproduced_mean"]
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 from fer_common import UserError, claims, evaluation, hypotheses, records
 from fer_common.data import EMOTIONS, USAGES, cache_folder
 from fer_common.data.passport import Passport
-from fer_common.data.utkface import PARTS, TASKS
+from fer_common.data.utkface import ATTRIBUTES, PARTS, TASKS
 from fer_common.records import Predictions, Record
 from fer_common.splits import ROLES
 
@@ -77,11 +77,18 @@ class Group:
     @property
     def notes(self) -> str:
         said = [note for record, _, _ in self.runs for note in record.notes]
+        if self.begins_as:
+            said.append(f"begins as the finished {self.begins_as}; epochs are counted from there")
         if self.record.reduced:
             said.append(
                 "reduced: " + ", ".join(f"{name}={plain(value)}" for name, value in self.record.reduced.items())
             )
         return "; ".join(dict.fromkeys(said))
+
+    @property
+    def begins_as(self) -> str:
+        """The system whose finished network it goes on with; empty where it has none."""
+        return self.record.details.get("begins_as", "").partition("/")[0]
 
     @property
     def changes(self) -> str:
@@ -584,7 +591,7 @@ def folds(groups: list[Group], scores: Scores) -> pd.DataFrame:
 
 def by_task(groups: list[Group], scores: Scores) -> pd.DataFrame:
     """One row per setup and task of the papers with several: scores on the tested images, the gap to the fitted ones,
-    and what training cost."""
+    and what training cost, beyond what the network that it begins as did."""
     rows = []
     for group in groups:
         if not group.runs or group.record.changes:
@@ -598,10 +605,16 @@ def by_task(groups: list[Group], scores: Scores) -> pd.DataFrame:
             row |= {metric: m.mean, f"{metric} sd": m.sd, f"{metric} low": m.low, f"{metric} high": m.high}
         on_fitted = scores.measure(group, "accuracy", fitted, epochs).mean
         record = group.record
-        seconds = [sum(r["seconds"] for r in history) for _, history, _ in group.runs if "seconds" in history[0]]
+        # An epoch that shared the machine with other work takes longer, and says nothing of the network.
+        seconds = [
+            len(history) * np.median([r["seconds"] for r in history])
+            for _, history, _ in group.runs
+            if "seconds" in history[0]
+        ]
         row |= {
             "fitted accuracy": on_fitted,
             "gap": on_fitted - row["accuracy"],
+            "begins_as": group.begins_as or None,
             "parameters": record.parameters,
             "multiply_adds": record.details.get("multiply_adds"),
             "images_an_epoch": record.details.get("training", {}).get("images_an_epoch"),
@@ -609,38 +622,39 @@ def by_task(groups: list[Group], scores: Scores) -> pd.DataFrame:
             "training_seconds": round(float(np.median(seconds)), 1) if seconds else None,
         }
         rows.append(row | {"notes": group.notes})
-    return pd.DataFrame(rows + _overall(rows, groups))
+    return pd.DataFrame(rows + _means(rows, groups))
 
 
-def _overall(rows: list[dict], groups: list[Group]) -> list[dict]:
-    """The paper's overall accuracy, the mean over all tasks: a row for each network of all of them and for each set of
-    networks of one, whose costs add up."""
+def _means(rows: list[dict], groups: list[Group]) -> list[dict]:
+    """The mean over the attributes and the paper's overall accuracy, the mean over all tasks: two rows for each network
+    of all of them and for each set of networks of one, whose costs add up."""
     cells: dict[tuple, dict[str, tuple]] = {}
     shown = [group for group in groups if group.runs and not group.record.changes]
     for row, group in zip(rows, shown, strict=True):
         cell = row["system"].removesuffix(f"_{group.task}")
         cells.setdefault((cell, str(group.record.data), row["preset"], row["init"]), {})[group.task] = row, group
     found = []
-    for (cell, *_), own in cells.items():
-        if set(own) != set(TASKS):
+    every = [(*item, *mean) for item in cells.items() for mean in (("attributes", ATTRIBUTES), ("overall", TASKS))]
+    for (cell, *_), own, name, tasks in every:
+        if not set(tasks) <= set(own):
             continue
-        of_tasks, parts = [own[task][0] for task in TASKS], [own[task][1] for task in TASKS]
+        of_tasks, parts = [own[task][0] for task in tasks], [own[task][1] for task in tasks]
         seeds = sorted(set.intersection(*({record.seed for record, _, _ in part.runs} for part in parts)))
         if not seeds:
             continue
         m = hypotheses.mean_over_tasks(parts, seeds)
-        fitted = float(np.mean([row["fitted accuracy"] for row in of_tasks]))
+        gap = -hypotheses.mean_over_tasks(parts, seeds, gap=True)["reproduced_mean"]
         networks = {row["system"]: row for row in of_tasks}.values()
         added = ("parameters", "multiply_adds", "images_an_epoch", "updates", "training_seconds")
-        costs = {name: [row[name] for row in networks] for name in added}
+        costs = {cost: [row[cost] for row in networks] for cost in added}
         found.append(
             of_tasks[0]
-            | {"system": cell, "task": "overall", "runs": len(seeds), "usage": m["usage"]}
+            | {"system": cell, "task": name, "runs": len(seeds), "usage": m["usage"]}
             | {f"{metric}{end}": None for metric in ("f1.macro", "auc.macro") for end in ("", " sd", " low", " high")}
             | {"accuracy": m["reproduced_mean"], "accuracy sd": m["reproduced_sd"]}
             | {"accuracy low": m["ci_low"], "accuracy high": m["ci_high"]}
-            | {"fitted accuracy": fitted, "gap": fitted - m["reproduced_mean"]}
-            | {name: None if None in values else sum(values) for name, values in costs.items()}
+            | {"fitted accuracy": m["reproduced_mean"] + gap, "gap": gap}
+            | {cost: None if None in values else sum(values) for cost, values in costs.items()}
         )
     return found
 
@@ -707,7 +721,8 @@ def build(
     """
     every = collect(runs, passports or {})
     groups = [group for group in every if group.task == "expression"]
-    log(f"{sum(len(group.runs) for group in groups)} finished runs in {len(groups)} groups")
+    runs_of = [len(group.runs) for group in every if group.task == group.record.task]
+    log(f"{sum(runs_of)} finished runs in {len(runs_of)} groups")
     _prepare_intervals(every, log)
     scores = Scores()
     compared = []
@@ -916,6 +931,7 @@ def of_task(row) -> dict[str, str]:
         **{metric: shown(row, metric, metric) for metric in ("accuracy", "f1.macro", "auc.macro")},
         "fitted": percent(row["fitted accuracy"]),
         "gap": percent(row["gap"]),
+        "begins as": row["begins_as"] if pd.notna(row["begins_as"]) else "",
         "parameters": whole(row["parameters"]),
         "multiply-adds": whole(row["multiply_adds"]),
         "images an epoch": whole(row["images_an_epoch"]),

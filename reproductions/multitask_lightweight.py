@@ -153,7 +153,6 @@ def same_length_gradients(shared):
 
         return ops.copy(x), gradient
 
-    @keras.saving.register_keras_serializable("multitask_lightweight")
     class SameLengthGradients(keras.layers.Layer):
         def call(self, x):
             return passed(x)
@@ -279,6 +278,8 @@ def train(run: experiment.Run) -> None:
         raise UserError(f"--loss-weights: {len(setup.loss_weights)} weights for {len(setup.tasks)} tasks.")
     if setup.loss_weighting == "normalised" and set(setup.loss_weights) != {1.0}:
         raise UserError("--loss-weighting normalised gives every task's gradient one length; --loss-weights are all 1.")
+    if isinstance(setup, Pruned) and not all(0 <= share < 1 for share in (setup.sparsity, *setup.curve)):
+        raise UserError("--sparsity, --curve: the share of weights that is cut is 0 or more, and less than 1.")
     if run.attributes.source == "synthetic":
         run.note("drawn attributes: age_group is the width of the head, gender glasses, ethnicity the hair")
     sources = Sources.of(run.data, run.role, run.attributes, setup.tasks)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import bootstrap
 
 from fer_common import hypotheses, records, tables
 from fer_common.claims import Hypothesis
@@ -72,6 +73,13 @@ def test_the_interval_by_hand():
     assert row["ci_high"] == pytest.approx(0.06 + half, abs=1e-6)
 
 
+def test_the_interval_of_one_seed_is_the_paired_bootstraps():
+    [row] = hypotheses.judged(said(), [group("multi", (0.83,)), group("single_gender", (0.8,))])
+    lead = (np.arange(N) < 0.83 * N).astype(float) - (np.arange(N) < 0.8 * N)
+    found = bootstrap((lead,), np.mean, method="percentile", rng=0).confidence_interval
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx((found.low, found.high), abs=0.0005)
+
+
 def test_a_smaller_gap_is_the_better_one():
     groups = [group("multi", (0.8,) * 3, fitted=0.85), group("single_gender", (0.8,) * 3, fitted=0.95)]
     [row] = hypotheses.judged(said(metric="gap"), groups)
@@ -103,6 +111,17 @@ def test_tasks_of_the_same_images_are_not_independent_and_those_of_others_are():
             predictions.usage[:] = "other"
     [apart] = hypotheses.judged(said(tasks=["gender", "age_group"]), alone + again)
     assert apart["n_images"] == 2 * N and apart["ci_low"] > once["ci_low"] + 1e-4
+
+
+def test_a_baseline_must_reach_what_was_asked_of_it_and_have_run():
+    groups = [group("multi", (0.9, 0.9)), group("single_gender", (0.8, 0.8))]
+    [row] = hypotheses.judged(said(floor="62"), groups)
+    assert row["verdict"] == "baseline not run"
+    for reached, verdict in ((0.61, "no baseline"), (0.63, "supported")):
+        [row] = hypotheses.judged(
+            said(floor="62"), [*groups, group("single_expression", (reached, reached), "expression")]
+        )
+        assert row["verdict"] == verdict
 
 
 def test_what_did_not_run_says_so():

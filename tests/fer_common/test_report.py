@@ -38,3 +38,28 @@ def test_printed_epochs_stand_beside_the_mean_of_our_folds(tmp_path):
     assert cells[1] == ["resnet50v2", "2", "1.95", "1.00", "1.9", "2.00", "55.6", "10.5"]
     assert cells[2] == ["resnet50v2", "3", "1.8", "", "1.75", "", "55.7", ""]
     assert len(cells) == 16
+
+
+def test_changed_runs_of_several_tasks_stand_below_the_unchanged(tmp_path):
+    def put(seed, expression, gender, system="multitask_light", changes=None):
+        tasks = {"tasks": ["expression", "gender"]}
+        made = record(
+            paper="multitask_lightweight",
+            system=system,
+            seed=seed,
+            setup=tasks | (changes or {}),
+            changes=changes or {},
+        )
+        history = [{"epoch": 1, "select_expression_accuracy": expression, "select_gender_accuracy": gender}]
+        records.write(records.folder(tmp_path, made), made, history, predictions(seed, (0.6, 0.5, 0.5)))
+
+    put(0, 0.5, 0.75, changes={"loss_weighting": "uncertainty"})
+    put(0, 0.5, 0.8)
+    put(1, 0.6, 0.9)
+    put(0, 0.7, 0.9, "multitask_heavy")  # never changed
+    lines = report.changed_tasks(tmp_path).splitlines()[2:]
+    assert [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines] == [
+        ["multitask_light", "nothing", "0", "50.0", "80.0", "65.0"],
+        ["multitask_light", "nothing", "1", "60.0", "90.0", "75.0"],
+        ["multitask_light", "loss_weighting=uncertainty", "0", "50.0", "75.0", "62.5"],
+    ]

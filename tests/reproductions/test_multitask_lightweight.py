@@ -8,9 +8,11 @@ import pytest
 
 from fer_common import UserError, figures, pipeline, provenance, records, tables
 from fer_common.data import WITHHELD
-from fer_common.data.utkface import TASKS
+from fer_common.data.utkface import ATTRIBUTES, TASKS
 from reproductions import multitask_lightweight as script
-from tests.conftest import ROOT, command
+from tests.conftest import ROOT, command, csv_lines
+from tests.fer_common.data.test_utkface import REAL as UTKFACE
+from tests.fer_common.data.test_utkface import archive, jpeg, names
 
 SMOKE = ("run", "multitask_lightweight", "--preset", "smoke", "--data", "synthetic")
 SMALL = dataclasses.replace(
@@ -176,9 +178,14 @@ def test_every_system_runs_and_what_is_claimed_is_judged(tmp_path):
     ).exists()
     built = tables.build(tmp_path, ["multitask_lightweight"])
     of_tasks = built["tasks"].set_index(["system", "task"])
-    assert len(of_tasks) == 4 * 4 + 8 + 6
-    mean = of_tasks.loc["multitask_light"].loc[list(TASKS), "accuracy"].mean()
-    assert of_tasks.loc[("multitask_light", "overall"), "accuracy"] == pytest.approx(mean)
+    assert len(of_tasks) == 4 * 4 + 8 + 2 * 6
+    for mean, tasks in (("overall", list(TASKS)), ("attributes", list(ATTRIBUTES))):
+        for system, networks in (("multitask_light", "multitask_light"), ("singletask_light", "singletask_light_{}")):
+            own = of_tasks.loc[[(networks.format(task), task) for task in tasks]]
+            for measure in ("accuracy", "fitted accuracy", "gap"):
+                assert of_tasks.loc[(system, mean), measure] == pytest.approx(own[measure].mean())
+    assert of_tasks.loc[("pruned", "overall"), "begins_as"] == "multitask_light"
+    assert "begins as the finished multitask_light" in of_tasks.loc[("quantized", "gender"), "notes"]
     light = [of_tasks.loc[(f"singletask_light_{task}", task), "parameters"] for task in TASKS]
     assert of_tasks.loc[("singletask_light", "overall"), "parameters"] == sum(light)
     figures.draw_tasks(built["tasks"], tmp_path / "tasks.png")
@@ -233,15 +240,62 @@ def stop_after_first_epoch(runs, options):
     assert process.returncode == -signal.SIGKILL
 
 
+@pytest.mark.smoke
+def test_on_real_faces(real, tmp_path):
+    if not UTKFACE.exists():
+        pytest.skip("no real UTKFace on this machine")
+    command(
+        "run", "multitask_lightweight", "--preset", "smoke", "--data", real, "--attributes", UTKFACE, "--runs", tmp_path
+    )
+    [path] = records.find(tmp_path)
+    record, _, expressions = records.read(path)
+    assert (record.data["source"], record.data["attributes"]["source"]) == ("fer2013", "utkface")
+    assert set(expressions.role[expressions.usage == "PrivateTest"]) == {"score"}
+    for own in records.read_further(path).values():
+        assert set(own.role[own.usage == "UTKFace test"]) == {"score"}
+
+
+def test_a_bad_copy_of_utkface_ends_every_system_in_one_sentence_and_leaves_nothing(tmp_path, faces):
+    data, cut = tmp_path / "fer2013.csv", tmp_path / "UTKFace.tar.gz"
+    data.write_text("\n".join(csv_lines(faces)))
+    whole = archive(tmp_path / "whole.tar.gz", [(name, jpeg(0)) for name in names(20)])
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    found = command(
+        "run", "multitask_lightweight", "--system", "all", "--data", data, "--allow-subset", "--attributes", cut,
+        "--runs", tmp_path / "runs", check=False, env={"FERREPRO_CACHE": str(tmp_path / "cache")},
+    )  # fmt: skip
+    assert found.returncode == 1
+    assert found.stderr.count("UTKFace.tar.gz: is damaged or cut off") == 1 == found.stderr.count("error:")
+    assert not (tmp_path / "runs").exists()
+    kept = {path.name for path in (tmp_path / "cache/data").iterdir()}
+    assert len(kept) == 3 and kept > {"index", "lock"}  # the third is FER2013's
+
+
 def test_values_that_cannot_be_end_in_one_sentence(tmp_path):
     found = command(*SMOKE, "--tasks", "expression", "beauty", "--runs", tmp_path, check=False)
     assert found.returncode == 1 and "--tasks beauty: there is expression, age_group" in found.stderr
     found = command(*SMOKE, "--loss-weights", 1, 2, "--runs", tmp_path, check=False)
     assert found.returncode == 1 and "2 weights for 4 tasks" in found.stderr
+    found = command(*SMOKE, "--system", "pruned", "--sparsity", 1.5, "--runs", tmp_path, check=False)
+    assert found.returncode == 1 and "--sparsity, --curve: the share of weights" in found.stderr
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() or path.name.endswith(".partial")]
     with pytest.raises(UserError, match="nothing is there"):
         from fer_common.data import utkface
 
         utkface.load(str(tmp_path / "absent"))
+
+
+def test_the_networks_whose_cost_was_measured_are_those_that_ran():
+    found = json.loads((ROOT / "benchmarks" / "multitask.json").read_text())["networks"]
+    assert set(found) == set(script.SYSTEMS) - {"pruned", "quantized"}
+    for path in records.find(ROOT / "results" / "runs" / "multitask_lightweight"):
+        record = json.loads((path / "record.json").read_text())
+        if not record["changes"] and record["system"] in found:
+            own = found[record["system"]]
+            assert (own["parameters"], own["multiply_adds"]) == (
+                record["parameters"],
+                record["details"]["multiply_adds"],
+            )
 
 
 def test_every_network_has_the_best_of_the_learning_rates_that_all_were_tried_with():
