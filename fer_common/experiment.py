@@ -258,8 +258,6 @@ def run(paper: Paper, system: str, protocol: str, setup: Any, options: Options, 
             if {path.name for path in partial.iterdir()} <= {"lock", "pid"}:  # nothing to go on from
                 shutil.rmtree(partial)
             raise
-        except KeyboardInterrupt:
-            raise
         except Exception as error:
             record.status, record.error = "failed", f"{type(error).__name__}: {error}"
             with contextlib.suppress(OSError):
