@@ -101,13 +101,16 @@ def tables(runs: Path = RUNS, tables: Path = TABLES, passports: Path = PASSPORTS
             PrivateTest have twins in Training, and what the crowd's votes alone give.
     """
     from fer_common import claims, figures
-    from fer_common import tables as collector
+    from fer_common import tables as old
     from fer_common.data import passport
+    from fer_common.results import render
+    from fer_common.results import tables as collector
 
     if not runs.is_dir():
         raise UserError(f"{runs}: no such folder; run a paper first, or say where its records are with --runs.")
     built = collector.build(runs, list(PAPERS), passport.read_all(passports), log=print)
-    collector.write(built, tables)
+    render.write(built, tables)
+    built = {name: render.named(table, name) for name, table in built.items()}
     (tables.parent / "figures").mkdir(exist_ok=True)
     for paper in PAPERS if len(built["summary"]) else ():
         own, file = built["summary"][built["summary"]["paper"] == paper], claims.load(paper)
@@ -117,7 +120,7 @@ def tables(runs: Path = RUNS, tables: Path = TABLES, passports: Path = PASSPORTS
         figures.draw_overview(own, known_by, tables.parent / "figures" / f"{paper}.png")
         if file.matrices or file.curves:
             under = next(iter(importlib.import_module(f"reproductions.{paper}").PROTOCOLS))
-            ran = collector.on_whole_fer2013(collector.collect(runs / paper, {}), under)
+            ran = old.on_whole_fer2013(old.collect(runs / paper, {}), under)
             figures.draw_printed(file, ran, tables.parent / "figures" / f"{paper}_printed.png")
         tasks = built["tasks"]
         if len(tasks):
@@ -128,7 +131,7 @@ def tables(runs: Path = RUNS, tables: Path = TABLES, passports: Path = PASSPORTS
     if unfinished:
         names = ", ".join(path.parent.name for path in unfinished)
         print(f"{len(unfinished)} unfinished runs, which the same command goes on with: {names}")
-    print(collector.overview(built))
+    print(render.overview(built))
     print(f"{', '.join(built)} written to {tables} as csv, md and tex")
 
 

@@ -70,7 +70,7 @@ class Predictions:
     row_id int32 (N,), usage str (N,), of an attribute the part of UTKFace, role str (N,), label uint8 (N,), epochs
     int16 (E,), counted from 1, last one last, probabilities float16 (E, N, K), K = 7 for expressions; twin bool (N,),
     whether an image of PrivateTest has a twin in Training, or None: it is not stored, but known from the passport of
-    a copy.
+    a copy; of_folds str (N,) where several folds were pooled, `out_of_fold` or `mean_of_folds`: not stored either.
     """
 
     row_id: np.ndarray
@@ -80,6 +80,7 @@ class Predictions:
     epochs: np.ndarray
     probabilities: np.ndarray
     twin: np.ndarray | None = None
+    of_folds: np.ndarray | None = None
 
     def at(self, epoch: int) -> np.ndarray:
         """float16 (N, 7): the probabilities after `epoch`."""
@@ -161,7 +162,7 @@ def write(
         further = further or {}
         files = {"predictions.npz": predictions} | {f"predictions-{task}.npz": own for task, own in further.items()}
         for name, found in files.items():
-            stored = {name: array for name, array in vars(found).items() if name != "twin"}
+            stored = {name: array for name, array in vars(found).items() if array is not None and name not in ("twin", "of_folds")}
             np.savez_compressed(temporary / name, **stored)
         record.metrics = stored_metrics(predictions)
         record.further_metrics = {task: stored_metrics(found) for task, found in further.items()}
@@ -188,6 +189,30 @@ def _read_json(path: Path) -> Record:
     if record.schema != SCHEMA:
         raise UserError(f"{path}/record.json has schema {record.schema}, this version reads {SCHEMA}; run again.")
     return record
+
+
+def read_record(path: Path) -> Record:
+    return _read_json(path)
+
+
+def read_history(path: Path) -> list[dict[str, float]]:
+    header, *rows = (path / "history.csv").read_text().split()
+    return [dict(zip(header.split(","), map(_number, row.split(",")))) for row in rows]
+
+
+def read_predictions(path: Path, record: Record, task: str | None = None) -> Predictions:
+    task = task or record.task
+    file = "predictions.npz" if task == record.task else f"predictions-{task}.npz"
+    with np.load(path / file) as arrays:
+        return Predictions(**arrays)
+
+
+def digest(path: Path) -> str:
+    sha = hashlib.sha256()
+    for file in sorted(path.glob("*")):
+        if file.suffix in (".json", ".csv", ".npz"):
+            sha.update(file.name.encode() + file.read_bytes())
+    return sha.hexdigest()[:32]
 
 
 def read(path: Path) -> tuple[Record, list[dict[str, float]], Predictions | None]:

@@ -1,0 +1,128 @@
+"""Which images a number is about, and what they were to the run: as data. Its printed name is made in `render`."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from fer_common.data import USAGES
+from fer_common.data.utkface import PARTS
+from fer_common.records import Predictions
+from fer_common.splits import ROLES
+
+Of = Literal["images", "out_of_fold", "mean_of_folds", "running"]
+EVERY_USAGE = (*USAGES, *PARTS)
+
+
+@dataclass(frozen=True, order=True)
+class ImageSet:
+    """The images of some usages that had some roles.
+
+    usages: in the order of the data set; of UTKFace its parts. roles: in the order of `splits.ROLES`.
+    of: `images`; `out_of_fold`: each as the one fold that held it out saw it; `mean_of_folds`: by the folds' mean
+    probabilities, an ensemble; `running`: no predictions, but the metric that Keras keeps while it trains, with dropout.
+    pooled: the split drew from these usages together, so that they mean nothing apart.
+    without_twins: only those of PrivateTest that have no twin in Training.
+    """
+
+    usages: tuple[str, ...]
+    roles: tuple[str, ...]
+    of: Of = "images"
+    pooled: bool = False
+    without_twins: bool = False
+
+    @property
+    def held_out(self) -> bool:
+        """Whether no part of the system was fitted on any of its images."""
+        return not {"fit", "seen"} & set(self.roles)
+
+    def rows(self, predictions: Predictions) -> np.ndarray:
+        """bool (N,): its rows."""
+        found = np.isin(predictions.usage, self.usages) & np.isin(predictions.role, self.roles)
+        if predictions.of_folds is not None:
+            found &= predictions.of_folds == self.of
+        return found & ~predictions.twin if self.without_twins else found
+
+
+def of_predictions(predictions: Predictions) -> list[ImageSet]:
+    """Each usage with the roles of its rows, and each role apart where it has several.
+
+    Where more than one usage is fitted (or out of fold), these were pooled, and the roles alone tell the sets apart.
+    Usages that are scored alike are one further set, and so is PrivateTest without the images that have a twin in
+    Training, where the twins are known.
+    """
+    drawn_from = _drawn_from(predictions)
+    pooled = drawn_from if len(drawn_from) > 1 else ()
+    apart = [usage for usage in EVERY_USAGE if usage not in pooled and (predictions.usage == usage).any()]
+    found = list(_by_role(predictions, pooled, pooled=True)) if pooled else []
+    for usage in reversed(apart):
+        found += _by_role(predictions, (usage,))
+    if predictions.twin is not None and "PrivateTest" in apart and predictions.twin.any():
+        found += _by_role(predictions, ("PrivateTest",), without_twins=True)
+    alike = tuple(usage for usage in apart if set(predictions.role[predictions.usage == usage]) == {"score"})
+    if len(alike) > 1 and predictions.of_folds is None:
+        found.append(ImageSet(alike, ("score",)))
+    return found
+
+
+def of_protocol(predictions: Predictions) -> dict[str, ImageSet]:
+    """What the protocol scores (`scored`), what of it nothing was fitted on (`unseen`), and what was `fitted`.
+
+    Where the split drew from several usages, one that it keeps aside from all folds is no part of what it scores.
+    """
+    drawn_from = _drawn_from(predictions)
+    pooled = len(drawn_from) > 1
+    folded = predictions.of_folds is not None
+    wanted = {
+        "scored": ("score", "select") if folded else ("score", "seen"),
+        "unseen": ("score",),
+        "fitted": ("fit",),
+    }
+    found = {}
+    for name, roles in wanted.items():
+        there = np.isin(predictions.role, roles) & np.isin(predictions.usage, drawn_from if pooled else EVERY_USAGE)
+        if folded:
+            there &= predictions.of_folds == "out_of_fold"
+        if there.any():
+            usages = drawn_from if pooled else _present(EVERY_USAGE, predictions.usage[there])
+            of = "out_of_fold" if folded else "images"
+            found[name] = ImageSet(usages, _present(ROLES, predictions.role[there]), of, pooled)
+    return found
+
+
+def _drawn_from(predictions: Predictions) -> tuple[str, ...]:
+    """The usages that were fitted on, or that folds held out in turn."""
+    drawn = predictions.role == "fit"
+    if predictions.of_folds is not None:
+        drawn = drawn | (predictions.of_folds == "out_of_fold")
+    return _present(EVERY_USAGE, predictions.usage[drawn])
+
+
+def _present(names: tuple[str, ...], values: np.ndarray) -> tuple[str, ...]:
+    """Those of `names` that occur among `values`, in their order."""
+    there = set(values)
+    return tuple(name for name in names if name in there)
+
+
+def _by_role(
+    predictions: Predictions, usages: tuple[str, ...], *, pooled: bool = False, without_twins: bool = False
+) -> Iterator[ImageSet]:
+    """All images of the usages unless they are pooled, and each role apart where there are several."""
+    rows = np.isin(predictions.usage, usages)
+    if without_twins:
+        rows &= ~predictions.twin
+    kinds = ["images"] if predictions.of_folds is None else sorted(set(predictions.of_folds[rows].tolist()), reverse=True)
+    parts = [
+        (role, of)
+        for of in kinds
+        for role in _present(ROLES, predictions.role[rows if of == "images" else rows & (predictions.of_folds == of)])
+    ]
+    roles = tuple(role for role, _ in parts)
+    if len(parts) == 1 or (parts and not pooled):
+        yield ImageSet(usages, roles, parts[0][1], pooled, without_twins)
+    if len(parts) > 1:
+        for role, of in parts:
+            yield ImageSet(usages, (role,), of, pooled, without_twins)
+    if pooled and {"score", "seen"} <= set(roles):
+        yield ImageSet(usages, ("score", "seen"), "images", pooled)

@@ -1,0 +1,249 @@
+"""Scores over runs that differ in their seed, and the one formula of their interval. Each run is scored once and kept.
+
+What is kept lies in the cache folder, by the digest of the record, and is made anew where the record, the twins or the
+code of a metric changed. A file there that cannot be read counts as missing.
+"""
+
+import hashlib
+import multiprocessing
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from fer_common import evaluation, records
+from fer_common.data import cache_folder
+from fer_common.data.utkface import TASKS
+from fer_common.progress import progress
+from fer_common.results import image_sets
+from fer_common.results.groups import FinishedRun, Group
+from fer_common.results.image_sets import ImageSet
+
+VERSION = 1  # raise when image sets or what is kept of them change: what was kept is then made anew
+
+RUNNING = {"accuracy": "running_accuracy", "log_loss": "running_loss"}
+
+
+class Cell(msgspec.Struct, frozen=True):
+    """One run's scores on one image set after one epoch. support: images by class; values: by metric, its value and
+    lower and upper bound and standard deviation over images."""
+
+    image_set: ImageSet
+    epoch: int
+    support: list[int]
+    values: dict[str, list[float]]
+
+
+class Scored(msgspec.Struct, frozen=True):
+    """Everything that is ever asked of one run's predictions.
+
+    sets: in the order in which tables show them. protocol: by `scored`, `unseen`, `fitted`. usages: images by usage.
+    """
+
+    epochs: list[int]
+    sets: list[ImageSet]
+    protocol: dict[str, ImageSet]
+    usages: dict[str, int]
+    cells: list[Cell]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A metric over seeds: mean, sd (NaN for one seed), 95 % bounds of the mean, sd of the mean over images."""
+
+    mean: float
+    sd: float
+    low: float
+    high: float
+    image_sd: float
+    n_runs: int
+    n_images: int
+
+
+def score(run: FinishedRun) -> Scored:
+    """Score a run on every image set after every epoch that it kept."""
+    predictions = run.predictions()
+    sets, protocol = image_sets.of_predictions(predictions), image_sets.of_protocol(predictions)
+    classes = TASKS[run.task]
+    cells = []
+    for image_set in dict.fromkeys([*sets, *protocol.values()]):
+        rows = image_set.rows(predictions)
+        label = predictions.label[rows]
+        support = np.bincount(label, minlength=len(classes)).tolist()
+        for epoch in predictions.epochs.tolist():
+            probabilities = predictions.at(epoch)[rows]
+            means = evaluation.metrics(label, probabilities)
+            bounds = evaluation.intervals(label, probabilities)
+            cells.append(Cell(image_set, epoch, support, {name: [means[name], *bounds[name]] for name in means}))
+    usages = {str(usage): int(n) for usage, n in zip(*np.unique(predictions.usage, return_counts=True))}
+    return Scored(predictions.epochs.tolist(), sets, protocol, usages, cells)
+
+
+def _key(run: FinishedRun) -> str:
+    sha = hashlib.sha256(f"{VERSION} {evaluation.VERSION} {run.task} {run.twins}".encode())
+    for path in run.paths:
+        sha.update(records.digest(path).encode())
+    return sha.hexdigest()[:32]
+
+
+def _kept(path: Path) -> Scored | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Scored)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def _score_and_keep(run: FinishedRun, path: Path) -> Scored:
+    found = score(run)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.partial")
+    temporary.write_bytes(msgspec.json.encode(found))
+    temporary.rename(path)
+    return found
+
+
+class Scores:
+    """The scores of groups' runs, from the cache or made now, on all cores."""
+
+    def __init__(self, groups: Iterable[Group]):
+        every = {id(run): run for group in groups for run in (*group.runs, *group.folds)}
+        folder = cache_folder() / "scores"
+        paths = {number: folder / f"{_key(run)}.json" for number, run in every.items()}
+        self._of = {number: _kept(path) for number, path in paths.items()}
+        missing = [number for number, found in self._of.items() if found is None]
+        jobs = [(every[number], paths[number]) for number in missing]
+        self._of |= zip(missing, progress(_on_all_cores(jobs), len(jobs), "scoring runs"))
+        self._right: dict[tuple[int, str], tuple[str, np.ndarray]] = {}
+        self._cells = {
+            number: {(cell.image_set, cell.epoch): cell for cell in scored.cells} for number, scored in self._of.items()
+        }
+
+    def of(self, run: FinishedRun) -> Scored:
+        return self._of[id(run)]
+
+    def cell(self, run: FinishedRun, image_set: ImageSet, epoch: int) -> Cell:
+        return self._cells[id(run)][image_set, epoch]
+
+    def sets(self, group: Group) -> list[ImageSet]:
+        """The image sets of a group, as its first run has them."""
+        return self.of(group.runs[0]).sets
+
+    def support(self, group: Group, image_set: ImageSet) -> list[int]:
+        """Images by class, as in the first run."""
+        run = group.runs[0]
+        return self.cell(run, image_set, self.of(run).epochs[-1]).support
+
+    def n_images(self, group: Group, image_set: ImageSet) -> int:
+        return sum(self.support(group, image_set))
+
+    def keeps(self, group: Group, epochs: tuple[int, ...]) -> bool:
+        """Whether each run kept its predictions after its epoch of `epochs`."""
+        return all(epoch in self.of(run).epochs for epoch, run in zip(epochs, group.runs))
+
+    def measure(self, group: Group, metric: str, image_set: ImageSet, epochs: tuple[int, ...]) -> Measured:
+        """`metric` over the group's seeds, at `epochs[i]` of the i-th run."""
+        n_images = self.n_images(group, image_set)
+        cells = [self.cell(run, image_set, epoch).values[metric] for run, epoch in zip(group.runs, epochs)]
+        found = over_seeds(metric, [cell[0] for cell in cells], float(np.mean([cell[3] for cell in cells])), n_images)
+        return found if len(cells) > 1 else replace(found, low=cells[0][1], high=cells[0][2])
+
+    def running(self, group: Group, metric: str, epochs: tuple[int, ...]) -> Measured:
+        """`accuracy` or `log_loss` as Keras kept it while it trained, dropout included: no score of the network."""
+        values = [run.history[epoch - 1][RUNNING[metric]] for run, epoch in zip(group.runs, epochs)]
+        n_images = sum(self.support(group, self.of(group.runs[0]).protocol["fitted"]))
+        # A loss kept only as an epoch's mean has no spread over images to be had; that over seeds is what remains.
+        return over_seeds(metric, values, np.nan, n_images)
+
+    def right(self, run: FinishedRun, role: str) -> tuple[str, np.ndarray]:
+        """(usage of the rows of this role, float (rows,): 1 where the run is right after its last epoch), in the order
+        of row ids."""
+        key = id(run), role
+        if key not in self._right:
+            found = run.predictions()
+            rows = np.flatnonzero(found.role == role)
+            rows = rows[np.argsort(found.row_id[rows])]
+            right = found.probabilities[-1][rows].argmax(1) == found.label[rows]
+            self._right[key] = str(found.usage[rows[0]]), right.astype(float)
+        return self._right[key]
+
+    def mean_over_tasks(
+        self, system: list[Group], seeds: list[int], against: list[Group] | None = None, *, gap: bool = False
+    ) -> tuple[ImageSet, Measured]:
+        """Mean accuracy on tested images of a system's groups, one a task, or its lead over another's, paired.
+
+        The same seeds and the same images are on both sides: each seed's difference is one draw, each image's mean
+        difference over the seeds another. Of a mean over tasks, an image's differences in the tasks that it is labelled
+        for count as one; what comes from different images adds up.
+        gap: of the accuracy on tested images less that on fitted ones, of which the greater is the better.
+        """
+        over_tasks, over_images = np.zeros(len(seeds)), {}
+        for number, ours in enumerate(system):
+            for role, sign in (("score", 1), ("fit", -1)) if gap else (("score", 1),):
+                usage, right = self._right_by_seed(ours, seeds, role)
+                if against:
+                    right = right - self._right_by_seed(against[number], seeds, role)[1]
+                over_tasks += sign * right.mean(1) / len(system)
+                source = usage, role
+                over_images[source] = over_images.get(source, 0.0) + sign * right.mean(0) / len(system)
+        image_sd = np.sqrt(sum(own.var(ddof=1) / own.size for own in over_images.values()))
+        scored = {usage: own.size for (usage, role), own in over_images.items() if role == "score"}
+        mean, n = float(over_tasks.mean()), len(seeds)
+        sd = float(over_tasks.std(ddof=1)) if n > 1 else np.nan
+        half = half_interval(sd, n, image_sd)
+        measured = Measured(mean, sd, mean - half, mean + half, float(image_sd), n, sum(scored.values()))
+        return ImageSet(tuple(scored), ("score",)), measured
+
+    def _right_by_seed(self, group: Group, seeds: list[int], role: str) -> tuple[str, np.ndarray]:
+        found = {run.record.seed: run for run in group.runs}
+        usages, right = zip(*(self.right(found[seed], role) for seed in seeds))
+        return usages[0], np.stack(right)
+
+
+def kept_running(group: Group) -> bool:
+    """Whether all runs kept the metric that Keras has while it trains."""
+    return all(run.history and RUNNING["accuracy"] in run.history[0] for run in group.runs)
+
+
+def over_seeds(metric: str, values: list[float], image_sd: float, n_images: int) -> Measured:
+    """The mean of one value a seed, with its interval.
+
+    image_sd: standard deviation over images of the mean; that of an accuracy follows from its value.
+    """
+    mean, n = float(np.mean(values)), len(values)
+    if metric == "accuracy":
+        image_sd = float(np.sqrt(mean * (1 - mean) / n_images))
+    sd = float(np.std(values, ddof=1)) if n > 1 else np.nan
+    half = half_interval(sd, n, image_sd)
+    highest = np.inf if metric == "log_loss" else 1.0
+    return Measured(mean, sd, max(mean - half, 0.0), min(mean + half, highest), image_sd, n, n_images)
+
+
+def half_interval(sd: float, n: int, image_sd: float) -> float:
+    """Half of the 95 % interval of a mean over n seeds: √(t²s²/n + 1.96²v), t Student's quantile for n − 1 degrees of
+    freedom, s the standard deviation over seeds, v the variance over images; with one seed, over images alone.
+
+    image_sd: NaN where it cannot be known; the interval is then over seeds alone.
+    """
+    if n == 1:
+        return 1.96 * image_sd
+    return float(np.sqrt(student(n) ** 2 * sd**2 / n + np.nan_to_num(1.96 * image_sd) ** 2))
+
+
+def student(n: int) -> float:
+    """The two-sided 95 % quantile of Student's distribution for n − 1 degrees of freedom."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(n - 1, 0.975))
+
+
+def _on_all_cores(jobs: list[tuple[FinishedRun, Path]]) -> Iterator[Scored]:
+    """`_score_and_keep` of each job, in order."""
+    if len(jobs) < 4:  # starting processes costs more than it saves
+        yield from (_score_and_keep(*job) for job in jobs)
+        return
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(_score_and_keep, *zip(*jobs))
