@@ -207,6 +207,7 @@ def check(
     path: tyro.conf.Positional[str | None] = None,
     allow_subset: AllowSubset = False,
     votes: Path | None = None,
+    attributes: str | None = None,
     json: Path | None = None,
     figure: Path | None = None,
     brief: bool = False,
@@ -216,6 +217,7 @@ def check(
     Args:
         path: the copy; default: the variable FER2013, then the cache.
         votes: FER+'s fer2013new.csv, for what a crowd makes of the labels.
+        attributes: a copy of UTKFace (archive or folder), to be looked at instead: counts by part.
         json: a file for the same as JSON.
         figure: an image file for the same drawn.
         brief: the counts alone, at once.
@@ -223,8 +225,16 @@ def check(
     import hashlib
 
     from fer_common import data as data_module
-    from fer_common.data import fer2013, ferplus, passport
+    from fer_common.data import fer2013, ferplus, passport, utkface
 
+    if attributes:
+        if path or votes or figure or brief:
+            raise UserError("--attributes is about UTKFace: of the other options it takes --json and --allow-subset.")
+        found = passport.make_attributes(utkface.load(attributes, allow_subset=allow_subset))
+        print(passport.text_attributes(found))
+        if json:
+            json.write_text(dumps(found.as_dict(), indent=1) + "\n")
+        return
     data = data_module.load(path, allow_subset=allow_subset)
     if brief:
         counts = ", ".join(f"{usage} {(data.usage == usage).sum():,}" for usage in data_module.USAGES)
