@@ -253,6 +253,23 @@ def check(
         figures.draw_passport(made, figure)
 
 
+def check_records(runs: tyro.conf.Positional[tuple[Path, ...]] = (RUNS,), passports: Path = PASSPORTS) -> None:
+    """Do records say the truth about their rows? Labels are held against the copy's passport, roles drawn again,
+    metrics computed again; exits with status 1 if anything is wrong. Needs no data.
+
+    Args:
+        runs: records, or folders of them.
+        passports: a folder of passports, one a copy of the data (`data check --json`).
+    """
+    from fer_common import vouch
+
+    protocols = {name: importlib.import_module(f"reproductions.{name}").PAPER.protocols for name in PAPERS}
+    findings = vouch.check_records(vouch.find(runs), vouch.Passports.read(passports), protocols)
+    print(vouch.text(findings))
+    if any(finding.verdict == "wrong" for finding in findings):
+        sys.exit(1)
+
+
 def show(
     data: Data = None,
     out: Path = Path("fer2013.png"),
@@ -296,6 +313,7 @@ COMMANDS = {
     "run": run,
     "tables": tables,
     "audit": audit,
+    "check": check_records,
     "docs": docs,
     "data": data_group,
     "claims": claims_group,

@@ -32,11 +32,11 @@ SUMS_TO = 1, 0.02
 
 
 class DamagedRecord(UserError):
-    """A record that cannot be what a run wrote. path: its folder."""
+    """A record that cannot be what a run wrote. path: its folder; says: what is wrong with it, without the path."""
 
     def __init__(self, path: Path, says: str):
-        super().__init__(f"{path}{says}")
-        self.path = Path(path)
+        super().__init__(f"{path}: {says}")
+        self.path, self.says = Path(path), says
 
 
 Metrics = dict[str, dict[str, dict[str, float]]]  # epoch → usage → metric
@@ -215,9 +215,9 @@ def read_record(path: Path) -> Record:
     try:
         record = msgspec.json.decode((path / "record.json").read_bytes(), type=Record)
     except (OSError, msgspec.MsgspecError) as error:
-        raise DamagedRecord(path, f"/record.json cannot be read ({error}); remove the folder and run again.") from None
+        raise DamagedRecord(path, f"record.json cannot be read ({error}); remove the folder and run again.") from None
     if record.schema != SCHEMA:
-        raise DamagedRecord(path, f"/record.json has schema {record.schema}, this version reads {SCHEMA}; run again.")
+        raise DamagedRecord(path, f"record.json has schema {record.schema}, this version reads {SCHEMA}; run again.")
     return record
 
 
@@ -335,13 +335,13 @@ def verify_metrics(record: Record, task: str, predictions: Predictions, path: Pa
         file = "predictions.npz" if task == record.task else f"predictions-{task}.npz"
         raise DamagedRecord(
             path or folder(Path(), record),
-            f": the metrics in record.json do not follow from {file}; one of them was changed. "
+            f"the metrics in record.json do not follow from {file}; one of them was changed. "
             "Restore both from where they came from, or remove the folder and run again.",
         )
 
 
 def _damaged(path: Path, error: Exception | str) -> DamagedRecord:
-    return DamagedRecord(path, f": this record is damaged ({error}); remove the folder and run again.")
+    return DamagedRecord(path, f"this record is damaged ({error}); remove the folder and run again.")
 
 
 def _agree(recomputed: Metrics, stored: Metrics) -> bool:
