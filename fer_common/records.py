@@ -227,7 +227,10 @@ def read_history(path: Path) -> list[dict[str, float]]:
     if not file.exists():
         return []
     try:
-        header, *rows = (line.split(",") for line in file.read_text().split())
+        text = file.read_text()
+        if not text.endswith("\n"):
+            raise ValueError("it is cut off")
+        header, *rows = (line.split(",") for line in text.split())
         return [dict(zip(header, map(_number, row), strict=True)) for row in rows]
     except (OSError, ValueError) as error:
         raise _damaged(path, f"history.csv: {error}") from None
