@@ -245,6 +245,8 @@ def read_predictions(path: Path, record: Record, task: str | None = None) -> Pre
     try:
         with np.load(path / file) as arrays:
             predictions = Predictions(**arrays)
+        if predictions.twin is not None:
+            raise ValueError("it holds `twin`, which only a passport says")
     except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise _damaged(path, error) from None
     validate(predictions, record, len(TASKS[task]), path)

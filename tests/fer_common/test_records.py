@@ -86,6 +86,14 @@ def test_what_no_run_can_have_written_is_refused(tmp_path, name):
     assert refused.value.path == path and str(refused.value).startswith(f"{path}: this record is damaged (")
 
 
+def test_twins_are_not_the_records_to_tell(tmp_path):
+    path = put(tmp_path, record(), predictions())
+    arrays = vars(records.read(path)[2]) | {"twin": np.zeros(100, bool)}
+    np.savez_compressed(path / "predictions.npz", **arrays)
+    with pytest.raises(records.DamagedRecord, match="which only a passport says"):
+        records.read(path)
+
+
 def test_rows_may_be_repeated_where_they_are_one_image(tmp_path):
     """As protocols do that repeat or mirror images before the split."""
     one = predictions()
