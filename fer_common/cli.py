@@ -1,6 +1,6 @@
 """The command `ferrepro`. Each part imports what it needs when it is called."""
 
-import importlib
+import argparse
 import shutil
 import subprocess
 import sys
@@ -10,9 +10,9 @@ from typing import Annotated
 
 import tyro
 
-from fer_common import NoData, UserError, records
+from fer_common import NoData, UserError, experiment, records
 from fer_common.experiment import RUNS
-from reproductions import PAPERS
+from reproductions import PAPERS, load
 
 TABLES = Path("results/tables")
 PASSPORTS = Path("results/passports")
@@ -30,7 +30,7 @@ def main() -> None:
         if arguments[:1] == ["run"] and arguments[1:2] and not arguments[1].startswith("-"):
             if arguments[1] not in PAPERS:
                 raise UserError(f"There is no paper {arguments[1]!r}; there is {', '.join(PAPERS)}.")
-            return importlib.import_module(f"reproductions.{arguments[1]}").main(arguments[2:])
+            return experiment.command(load(arguments[1]), arguments[2:])
         if arguments[:2] == ["run", "--all"] and not {"-h", "--help"} & set(arguments):
             return run_all(arguments[2:])
         commands, prog = COMMANDS, "ferrepro"
@@ -51,7 +51,7 @@ def main() -> None:
 def list_papers() -> None:
     """The papers, their systems and protocols, and what has been run."""
     for name in PAPERS:
-        paper = importlib.import_module(f"reproductions.{name}").PAPER
+        paper = load(name)
         print(f"{name}: {paper.description.splitlines()[0]}")
         print(f"  protocols: {', '.join(paper.protocols)}")
         for system in paper.systems:
@@ -74,12 +74,15 @@ def run_all(arguments: list[str]) -> None:
     """
     from fer_common.data import utkface
 
+    look = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for option in ("--preset", "--data", "--attributes"):
+        look.add_argument(option, nargs="?")
+    chosen = look.parse_known_args(arguments)[0]
+    drawn_where_missing = chosen.preset == "smoke" and chosen.data is None and chosen.attributes is None
     failed = []
     for name in PAPERS:
         command = [sys.executable, "-m", f"reproductions.{name}", "--system", "all", *arguments]
-        said = {word for argument in arguments for word in argument.split("=")}
-        needs_it = importlib.import_module(f"reproductions.{name}").PAPER.attributes
-        if needs_it and "smoke" in said and not {"--attributes", "--data"} & said:
+        if drawn_where_missing and load(name).attributes:
             try:
                 utkface.find()
             except NoData as error:
@@ -116,7 +119,7 @@ def tables(runs: Path = RUNS, tables: Path = TABLES, passports: Path = PASSPORTS
             own = own[own["system"].isin({claim.system for claim in known_by})]
         figures.draw_overview(own, known_by, tables.parent / "figures" / f"{paper}.png")
         if file.matrices or file.curves:
-            under = next(iter(importlib.import_module(f"reproductions.{paper}").PROTOCOLS))
+            under = next(iter(load(paper).protocols))
             ran = collector.on_whole_fer2013(collector.collect(runs / paper, {}), under)
             figures.draw_printed(file, ran, tables.parent / "figures" / f"{paper}_printed.png")
         tasks = built["tasks"]

@@ -4,8 +4,8 @@ Whether stored metrics follow from predictions is asked apart (`verify_metrics`)
 whether labels and roles are what they should be is asked in `vouch`.
 
 A folder `<protocol>-<init>-seed<k>[-fold<j>]-<hash>/` under `runs/<paper>/<system>/` with `record.json`,
-`history.csv` and `predictions.npz` (one more for each further task: `predictions-<task>.npz`), and the figures and
-report drawn from them. While a run goes on, its checkpoint
+`history.csv` and `predictions.npz` (one more for each further task: `predictions-<task>.npz`); the pictures and the
+report that `pictures` draws from them come after, and may be missing. While a run goes on, its checkpoint
 lies beside it in a hidden `.<name>.partial/` folder.
 """
 
@@ -14,7 +14,7 @@ import json
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,7 @@ class Record(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     changes: dict[str, Any]  # the changed fields; such a run never enters the main tables
     reduced: dict[str, Any] = {}  # the fields that the preset `reduced` set otherwise than the paper has them
     setup: dict[str, Any]
+    weights: str | None = None  # of the weights file or the extractor that `init` names: see `config_hash`
     data: dict[str, Any]  # source, fingerprint, rows used
     deterministic: bool | None = None
     status: str = "ok"  # or failed
@@ -102,7 +103,13 @@ class Predictions:
 
 
 def config_hash(record: Record) -> str:
-    """8 hex digits over the setup and the data; not commit, versions or machine, so that runs resume across them."""
+    """8 hex digits over the setup and the data; not commit, versions or machine, so that runs resume across them.
+
+    Where the setup's `init` is only a name for weights that may change, `weights` belongs to it: 16 hex digits of
+    SHA-256 over the weights file, or over what the extractor predicts. Without it the hash is what it was before there
+    were any: of published or random weights, and of an extractor whose network was not kept, so that the names of
+    records made then stay.
+    """
     chosen = [
         record.setup,
         record.preset == "smoke",
@@ -111,6 +118,8 @@ def config_hash(record: Record) -> str:
     ]
     if "attributes" in record.data:
         chosen += [record.data["attributes"]["fingerprint"], record.data["attributes"]["rows"]]
+    if record.weights:
+        chosen.append(record.weights)
     return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:8]
 
 
@@ -171,13 +180,12 @@ def write(
     record: Record,
     history: list[dict],
     predictions: Predictions | None,
-    draw=None,
+    files: Sequence[Path] = (),
     further: dict[str, Predictions] | None = None,
 ) -> None:
     """Put the record at `final`: written under a temporary name, then renamed; a failed one there is replaced.
 
-    further: the predictions of further tasks. draw(folder, record, history, predictions) may add files before the
-    rename.
+    files: what else is kept beside it (networks); further: the predictions of further tasks.
     """
     temporary = final.with_name(f".{final.name}.writing.partial")
     if temporary.exists():
@@ -189,14 +197,14 @@ def write(
         (temporary / "history.csv").write_text("\n".join(lines) + "\n")
     if predictions is not None:
         further = further or {}
-        files = {"predictions.npz": predictions} | {f"predictions-{task}.npz": own for task, own in further.items()}
-        for name, found in files.items():
+        by_file = {"predictions.npz": predictions} | {f"predictions-{task}.npz": own for task, own in further.items()}
+        for name, found in by_file.items():
             stored = {name: array for name, array in vars(found).items() if name != "twin"}
             np.savez_compressed(temporary / name, **stored)
         record.metrics = stored_metrics(predictions)
         record.further_metrics = {task: stored_metrics(found) for task, found in further.items()}
-        if draw is not None:
-            draw(temporary, record, history, predictions)
+    for file in files:
+        shutil.copy(file, temporary)
     (temporary / "record.json").write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
     old = final.with_name(f".{final.name}.old.partial")
     shutil.rmtree(old, ignore_errors=True)  # left by a kill after an earlier rename
