@@ -266,8 +266,16 @@ def check_records(runs: tyro.conf.Positional[tuple[Path, ...]] = (RUNS,), passpo
     """
     from fer_common import vouch
 
-    protocols = {name: importlib.import_module(f"reproductions.{name}").PAPER.protocols for name in PAPERS}
-    findings = vouch.check_records(vouch.find(runs), vouch.Passports.read(passports), protocols)
+    papers = {name: load(name) for name in PAPERS}
+    protocols = {name: paper.choices() for name, paper in papers.items()}
+
+    def without_randomness(record: records.Record) -> bool:
+        protocol = protocols.get(record.paper, {}).get(record.protocol)
+        return bool(protocol and papers[record.paper].without_randomness(record.system, protocol, record.init))
+
+    findings = vouch.check_records(
+        vouch.find(runs), vouch.Passports.read(passports), protocols, without_randomness=without_randomness
+    )
     print(vouch.text(findings))
     if any(finding.verdict == "wrong" for finding in findings):
         sys.exit(1)

@@ -11,6 +11,7 @@ import pytest
 from fer_common import UserError, records, vouch
 from fer_common.data import attributes, passport, synthetic
 from fer_common.protocols import PROTOCOLS
+from reproductions import PAPERS, load
 from tests.conftest import ROOT, command
 
 RUNS = ROOT / "results" / "runs"
@@ -324,11 +325,7 @@ def test_protocols_and_folds_that_there_are_not(tmp_path, copy, passports):
 @pytest.fixture(scope="module")
 def committed():
     """(passports, protocols) of the suite."""
-    import importlib
-
-    from reproductions import PAPERS
-
-    protocols = {name: importlib.import_module(f"reproductions.{name}").PAPER.protocols for name in PAPERS}
+    protocols = {name: load(name).choices() for name in PAPERS}
     return vouch.Passports.read(ROOT / "results" / "passports"), protocols
 
 
