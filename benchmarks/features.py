@@ -135,7 +135,7 @@ def features_of_fer2013(path: str | None, target: Path) -> None:
     from reproductions import resnet50_xgboost as script
 
     faces = data.load(path)
-    setup = dataclasses.replace(script.SYSTEMS["proposed"], init="random")
+    setup = dataclasses.replace(script.PAPER.systems["proposed"], init="random")
     names = {"paper": "resnet50_xgboost", "system": "proposed", "protocol": "official", "init": "random"}
     record = records.Record(**names, seed=0, preset="full", changes={}, setup={}, data={})
     run = experiment.Run(

@@ -24,7 +24,7 @@ from fer_common.data import synthetic
 from reproductions import resnet50v2_vit as script
 pipeline.start(None)
 import keras
-setup = dataclasses.replace(script.SYSTEMS[system], **changes)
+setup = dataclasses.replace(script.PAPER.systems[system], **changes)
 keras.config.set_dtype_policy(setup.precision)
 faces = synthetic.draw(images)
 preprocessing = script.preprocessing_of(setup)

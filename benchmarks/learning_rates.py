@@ -39,7 +39,7 @@ def tried(script, setup, sources) -> float:
 
 
 def main() -> None:
-    from fer_common import data, pipeline
+    from fer_common import data, pipeline, splits
     from fer_common.data import utkface
     from reproductions import multitask_lightweight as script
 
@@ -47,9 +47,9 @@ def main() -> None:
     path = Path(__file__).with_suffix(".json")
     found = json.loads(path.read_text()) if path.exists() else {}
     faces, attributes = data.load(), utkface.load().withheld()
-    role = script.PROTOCOLS["official"](faces, SEED)
+    role = splits.official(faces)
     faces = dataclasses.replace(faces, labels=np.where(role == "score", data.WITHHELD, faces.labels).astype(np.uint8))
-    for system, setup in script.SYSTEMS.items():
+    for system, setup in script.PAPER.systems.items():
         if not system.startswith(("multitask", "singletask")):
             continue
         tried_as = {k: v for k, v in dataclasses.asdict(setup).items() if k not in ("learning_rate", "epochs")}

@@ -24,7 +24,7 @@ from fer_common import export, pipeline
 from reproductions import multitask_lightweight as script
 pipeline.start(None)
 import keras
-setup = script.SYSTEMS[system]
+setup = script.PAPER.systems[system]
 network = script.build_network(setup)  # in float32, which LiteRT takes
 rng = np.random.default_rng(0)
 for variable in network.variables:  # as they are when new, a converter leaves some of them out
@@ -63,10 +63,10 @@ print(json.dumps(found))
 
 
 def main() -> None:
-    from reproductions.multitask_lightweight import SYSTEMS
+    from reproductions.multitask_lightweight import PAPER
 
     result = {"cores": len(os.sched_getaffinity(0)), "networks": {}}
-    for system in (name for name in SYSTEMS if name.startswith(("multitask", "singletask"))):
+    for system in (name for name in PAPER.systems if name.startswith(("multitask", "singletask"))):
         given = f"system, steps, images = {system!r}, {STEPS}, {IMAGES}\n"
         done = subprocess.run([sys.executable, "-c", given + CODE], capture_output=True, text=True)
         if done.returncode:

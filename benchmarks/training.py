@@ -28,7 +28,7 @@ def keras_worker(pipe, precision: str, steps_per_execution: int) -> None:
 
     keras.config.set_dtype_policy(precision)
     faces = synthetic.draw(BATCH * STEPS)
-    setup = cnn_13_epochs.SYSTEMS["cnn"]
+    setup = cnn_13_epochs.PAPER.systems["cnn"]
     model = cnn_13_epochs.build_model(setup)
     model.compile(
         optimizer=cnn_13_epochs.build_optimizer(setup),

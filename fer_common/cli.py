@@ -1,6 +1,6 @@
 """The command `ferrepro`. Each part imports what it needs when it is called."""
 
-import importlib
+import argparse
 import shutil
 import subprocess
 import sys
@@ -10,9 +10,9 @@ from typing import Annotated
 
 import tyro
 
-from fer_common import NoData, UserError, records
+from fer_common import NoData, UserError, experiment, records
 from fer_common.experiment import RUNS
-from reproductions import PAPERS
+from reproductions import PAPERS, load
 
 TABLES = Path("results/tables")
 PASSPORTS = Path("results/passports")
@@ -30,7 +30,7 @@ def main() -> None:
         if arguments[:1] == ["run"] and arguments[1:2] and not arguments[1].startswith("-"):
             if arguments[1] not in PAPERS:
                 raise UserError(f"There is no paper {arguments[1]!r}; there is {', '.join(PAPERS)}.")
-            return importlib.import_module(f"reproductions.{arguments[1]}").main(arguments[2:])
+            return experiment.command(load(arguments[1]), arguments[2:])
         if arguments[:2] == ["run", "--all"] and not {"-h", "--help"} & set(arguments):
             return run_all(arguments[2:])
         commands, prog = COMMANDS, "ferrepro"
@@ -51,7 +51,7 @@ def main() -> None:
 def list_papers() -> None:
     """The papers, their systems and protocols, and what has been run."""
     for name in PAPERS:
-        paper = importlib.import_module(f"reproductions.{name}").PAPER
+        paper = load(name)
         print(f"{name}: {paper.description.splitlines()[0]}")
         print(f"  protocols: {', '.join(paper.protocols)}")
         for system in paper.systems:
@@ -74,12 +74,15 @@ def run_all(arguments: list[str]) -> None:
     """
     from fer_common.data import utkface
 
+    look = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for option in ("--preset", "--data", "--attributes"):
+        look.add_argument(option, nargs="?")
+    chosen = look.parse_known_args(arguments)[0]
+    drawn_where_missing = chosen.preset == "smoke" and chosen.data is None and chosen.attributes is None
     failed = []
     for name in PAPERS:
         command = [sys.executable, "-m", f"reproductions.{name}", "--system", "all", *arguments]
-        said = {word for argument in arguments for word in argument.split("=")}
-        needs_it = importlib.import_module(f"reproductions.{name}").PAPER.attributes
-        if needs_it and "smoke" in said and not {"--attributes", "--data"} & said:
+        if drawn_where_missing and load(name).attributes:
             try:
                 utkface.find()
             except NoData as error:
@@ -101,16 +104,13 @@ def tables(runs: Path = RUNS, tables: Path = TABLES, passports: Path = PASSPORTS
             PrivateTest have twins in Training, and what the crowd's votes alone give.
     """
     from fer_common import claims, figures
-    from fer_common import tables as old
+    from fer_common import tables as collector
     from fer_common.data import passport
-    from fer_common.results import render
-    from fer_common.results import tables as collector
 
     if not runs.is_dir():
         raise UserError(f"{runs}: no such folder; run a paper first, or say where its records are with --runs.")
     built = collector.build(runs, list(PAPERS), passport.read_all(passports), log=print)
-    render.write(built, tables)
-    built = {name: render.named(table, name) for name, table in built.items()}
+    collector.write(built, tables)
     (tables.parent / "figures").mkdir(exist_ok=True)
     for paper in PAPERS if len(built["summary"]) else ():
         own, file = built["summary"][built["summary"]["paper"] == paper], claims.load(paper)
@@ -119,8 +119,8 @@ def tables(runs: Path = RUNS, tables: Path = TABLES, passports: Path = PASSPORTS
             own = own[own["system"].isin({claim.system for claim in known_by})]
         figures.draw_overview(own, known_by, tables.parent / "figures" / f"{paper}.png")
         if file.matrices or file.curves:
-            under = next(iter(importlib.import_module(f"reproductions.{paper}").PROTOCOLS))
-            ran = old.on_whole_fer2013(old.collect(runs / paper, {}), under)
+            under = next(iter(load(paper).protocols))
+            ran = collector.on_whole_fer2013(collector.collect(runs / paper, {}), under)
             figures.draw_printed(file, ran, tables.parent / "figures" / f"{paper}_printed.png")
         tasks = built["tasks"]
         if len(tasks):
@@ -131,7 +131,7 @@ def tables(runs: Path = RUNS, tables: Path = TABLES, passports: Path = PASSPORTS
     if unfinished:
         names = ", ".join(path.parent.name for path in unfinished)
         print(f"{len(unfinished)} unfinished runs, which the same command goes on with: {names}")
-    print(render.overview(built))
+    print(collector.overview(built))
     print(f"{', '.join(built)} written to {tables} as csv, md and tex")
 
 
@@ -210,6 +210,7 @@ def check(
     path: tyro.conf.Positional[str | None] = None,
     allow_subset: AllowSubset = False,
     votes: Path | None = None,
+    attributes: str | None = None,
     json: Path | None = None,
     figure: Path | None = None,
     brief: bool = False,
@@ -219,6 +220,7 @@ def check(
     Args:
         path: the copy; default: the variable FER2013, then the cache.
         votes: FER+'s fer2013new.csv, for what a crowd makes of the labels.
+        attributes: a copy of UTKFace (archive or folder), to be looked at instead: counts by part.
         json: a file for the same as JSON.
         figure: an image file for the same drawn.
         brief: the counts alone, at once.
@@ -226,8 +228,16 @@ def check(
     import hashlib
 
     from fer_common import data as data_module
-    from fer_common.data import fer2013, ferplus, passport
+    from fer_common.data import fer2013, ferplus, passport, utkface
 
+    if attributes:
+        if path or votes or figure or brief:
+            raise UserError("--attributes is about UTKFace: of the other options it takes --json and --allow-subset.")
+        found = passport.make_attributes(utkface.load(attributes, allow_subset=allow_subset))
+        print(passport.text_attributes(found))
+        if json:
+            json.write_text(dumps(found.as_dict(), indent=1) + "\n")
+        return
     data = data_module.load(path, allow_subset=allow_subset)
     if brief:
         counts = ", ".join(f"{usage} {(data.usage == usage).sum():,}" for usage in data_module.USAGES)
@@ -244,6 +254,31 @@ def check(
         from fer_common import figures
 
         figures.draw_passport(made, figure)
+
+
+def check_records(runs: tyro.conf.Positional[tuple[Path, ...]] = (RUNS,), passports: Path = PASSPORTS) -> None:
+    """Do records say the truth about their rows? Labels are held against the copy's passport, roles drawn again,
+    metrics computed again; exits with status 1 if anything is wrong. Needs no data.
+
+    Args:
+        runs: records, or folders of them.
+        passports: a folder of passports, one a copy of the data (`data check --json`).
+    """
+    from fer_common import vouch
+
+    papers = {name: load(name) for name in PAPERS}
+    protocols = {name: paper.choices() for name, paper in papers.items()}
+
+    def without_randomness(record: records.Record) -> bool:
+        protocol = protocols.get(record.paper, {}).get(record.protocol)
+        return bool(protocol and papers[record.paper].without_randomness(record.system, protocol, record.init))
+
+    findings = vouch.check_records(
+        vouch.find(runs), vouch.Passports.read(passports), protocols, without_randomness=without_randomness
+    )
+    print(vouch.text(findings))
+    if any(finding.verdict == "wrong" for finding in findings):
+        sys.exit(1)
 
 
 def show(
@@ -289,6 +324,7 @@ COMMANDS = {
     "run": run,
     "tables": tables,
     "audit": audit,
+    "check": check_records,
     "docs": docs,
     "data": data_group,
     "claims": claims_group,

@@ -1,4 +1,4 @@
-"""What a reader expects to see of a run or of a data set, drawn from records and pixels alone."""
+"""What a reader expects to see of a paper's runs or of a data set, drawn from records and pixels alone."""
 
 from __future__ import annotations
 
@@ -12,51 +12,14 @@ from fer_common import evaluation
 from fer_common.claims import Claim, ClaimsFile
 from fer_common.data import EMOTIONS, USAGES, FaceData
 from fer_common.data.passport import Passport
-from fer_common.data.utkface import PARTS, TASKS
-from fer_common.records import Predictions, Record
+from fer_common.data.utkface import TASKS
+from fer_common.pictures import _pyplot
+from fer_common.records import Predictions
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from fer_common.tables import Group
-
-
-def draw_run(folder: Path, record: Record, history: list[dict], predictions: Predictions) -> None:
-    """Write learning_curves.png, confusion.png, roc.png and report.txt of a run's last epoch into `folder`; of several
-    tasks the record's own."""
-    epoch, classes = int(predictions.epochs[-1]), TASKS[record.task]
-    title = f"{record.paper} · {record.system} · {record.protocol} · {record.init} init · seed {record.seed}"
-    if record.preset != "full":
-        title += f" · {record.preset}"
-    if record.data["source"] != "fer2013":
-        title += f" · {record.data['source']}"
-    _learning_curves(folder / "learning_curves.png", title, history)
-    if record.task != "expression":
-        title += f" · {record.task}"
-    _confusion(folder / "confusion.png", title, predictions, epoch, classes)
-    _roc(folder / "roc.png", title, predictions, epoch, classes)
-    (folder / "report.txt").write_text(report(title, predictions, epoch, classes))
-
-
-def report(title: str, predictions: Predictions, epoch: int, classes: Sequence[str]) -> str:
-    """scikit-learn's classification report after `epoch`, one for each usage, saying what its rows were to the run."""
-    from sklearn.metrics import classification_report
-
-    parts = [title, f"epoch {epoch}\n"]
-    for usage, rows, roles in _usages(predictions):
-        predicted = predictions.at(epoch)[rows].argmax(1)
-        parts.append(f"{usage} ({roles})")
-        parts.append(
-            classification_report(
-                predictions.label[rows],
-                predicted,
-                labels=range(len(classes)),
-                target_names=classes,
-                digits=3,
-                zero_division=0,
-            )
-        )
-    return "\n".join(parts)
 
 
 def draw_passport(passport: Passport, path: Path) -> None:
@@ -314,89 +277,3 @@ def _colour(image_set: str) -> str:
     """By what the images were to the run; the role furthest from an honest score decides."""
     colours = {"fit": "tab:blue", "seen": "tab:red", "select": "tab:orange", "score": "tab:green"}
     return next((c for role, c in colours.items() if role in image_set.partition("(")[2]), "tab:gray")
-
-
-def _pyplot():
-    import matplotlib
-
-    matplotlib.use("agg")
-    import matplotlib.pyplot as plt
-
-    return plt
-
-
-def _usages(predictions: Predictions) -> list[tuple[str, np.ndarray, str]]:
-    """(usage, mask of its rows, their roles) for each usage that has rows."""
-    found = []
-    for usage in (*USAGES, *PARTS):
-        rows = predictions.usage == usage
-        if rows.any():
-            found.append((usage, rows, " + ".join(sorted(set(predictions.role[rows])))))
-    return found
-
-
-def _learning_curves(path: Path, title: str, history: list[dict]) -> None:
-    plt = _pyplot()
-    figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-    epochs = [row["epoch"] for row in history]
-    for axes, metric in zip(panels, ("loss", "accuracy")):
-        for name, said, style in (
-            ("running", "fit rows, running (dropout on)", "o-"),
-            ("fit", "fit rows", "o-"),
-            ("select", "select rows", "s-"),
-        ):
-            for key in (key for key in history[0] if key.startswith(name) and key.endswith(metric)):
-                of = key.removeprefix(f"{name}_").removesuffix(metric).strip("_")  # a task, where there are several
-                label = f"{of}, {said}" if of else said
-                axes.plot(epochs, [row[key] for row in history], style, ms=3, label=label)
-        axes.set(xlabel="epoch", ylabel=metric)
-        axes.grid(alpha=0.3)
-    panels[1].legend(fontsize=8)
-    figure.suptitle(title, fontsize=9)
-    figure.savefig(path, dpi=90)
-    plt.close(figure)
-
-
-def _confusion(path: Path, title: str, predictions: Predictions, epoch: int, classes: Sequence[str]) -> None:
-    plt = _pyplot()
-    usages = _usages(predictions)
-    figure, panels = plt.subplots(1, len(usages), figsize=(5 * len(usages), 5), layout="constrained", squeeze=False)
-    for axes, (usage, rows, roles) in zip(panels[0], usages):
-        predicted = predictions.at(epoch)[rows].argmax(1)
-        matrix = evaluation.confusion_matrix(predictions.label[rows], predicted, len(classes))
-        share = 100 * matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-        axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
-        for i, j in np.ndindex(matrix.shape):
-            colour = "white" if share[i, j] > 55 else "black"
-            axes.text(
-                j, i, f"{matrix[i, j]:,}\n{share[i, j]:.1f} %", ha="center", va="center", fontsize=7, color=colour
-            )
-        accuracy = 100 * np.trace(matrix) / matrix.sum()
-        axes.set(xlabel="predicted", title=f"{usage} ({roles}): {accuracy:.1f} % of {matrix.sum():,}")
-        axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right", fontsize=8)
-        axes.set_yticks(range(len(classes)), classes, fontsize=8)
-    panels[0][0].set_ylabel("true")
-    figure.suptitle(f"{title} · epoch {epoch} · counts and per cent of each row", fontsize=9)
-    figure.savefig(path, dpi=80)
-    plt.close(figure)
-
-
-def _roc(path: Path, title: str, predictions: Predictions, epoch: int, classes: Sequence[str]) -> None:
-    from sklearn.metrics import roc_curve
-
-    plt = _pyplot()
-    usages = _usages(predictions)
-    figure, panels = plt.subplots(1, len(usages), figsize=(4 * len(usages), 4), layout="constrained", squeeze=False)
-    for axes, (usage, rows, roles) in zip(panels[0], usages):
-        label, probabilities = predictions.label[rows], predictions.at(epoch)[rows].astype(float)
-        for number, name in enumerate(classes):
-            false, true, _ = roc_curve(label == number, probabilities[:, number])
-            axes.plot(false, true, lw=1, label=f"{name} {np.trapezoid(true, false):.3f}")
-        axes.plot((0, 1), (0, 1), ":", color="grey", lw=1)
-        axes.set(xlabel="false positive rate", title=f"{usage} ({roles})", aspect="equal")
-        axes.title.set_fontsize(9)
-        axes.legend(fontsize=7, title="one-vs-rest AUC", title_fontsize=7)
-    panels[0][0].set_ylabel("true positive rate")
-    figure.suptitle(f"{title} · epoch {epoch}", fontsize=9)
-    figure.savefig(path, dpi=80)
-    plt.close(figure)

@@ -105,10 +105,16 @@ def _tensorflow_batches(images, labels, orders, batch_size, preprocessing):
             batch = tf.repeat(batch, preprocessing.channels, axis=-1)
         return batch * preprocessing.scale + preprocessing.offset
 
+    # As they are: AutoGraph would write each function into the temporary folder, where a kill leaves it for good.
+    @tf.autograph.experimental.do_not_convert
     def load(rows):
         batch = tf.gather(images, rows)
         batch = batch if preprocessing is None else preprocess(batch)
         return batch if labels is None else (batch, tf.gather(labels, rows))
+
+    @tf.autograph.experimental.do_not_convert
+    def epoch_of(order):
+        return tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
 
     # Autotuning would idle for seconds whenever an iterator is destroyed, and falsify every timing around fit.
     options = tf.data.Options()
@@ -116,7 +122,7 @@ def _tensorflow_batches(images, labels, orders, batch_size, preprocessing):
     steps = orders.shape[0] * -(-orders.shape[1] // batch_size)
     return (
         tf.data.Dataset.from_tensor_slices(orders)
-        .flat_map(lambda order: tf.data.Dataset.from_tensor_slices(order).batch(batch_size))
+        .flat_map(epoch_of)
         .map(load, num_parallel_calls=2)
         .prefetch(4)
         .with_options(options)

@@ -1,8 +1,11 @@
-"""The record: what a run leaves on disk, written whole or not at all, and read back with its metrics recomputed.
+"""The record: what a run leaves on disk, written whole or not at all, and read back with everything in its range.
+
+Whether stored metrics follow from predictions is asked apart (`verify_metrics`), since it takes longer than reading;
+whether labels and roles are what they should be is asked in `vouch`.
 
 A folder `<protocol>-<init>-seed<k>[-fold<j>]-<hash>/` under `runs/<paper>/<system>/` with `record.json`,
-`history.csv` and `predictions.npz` (one more for each further task: `predictions-<task>.npz`), and the figures and
-report drawn from them. While a run goes on, its checkpoint
+`history.csv` and `predictions.npz` (one more for each further task: `predictions-<task>.npz`); the pictures and the
+report that `pictures` draws from them come after, and may be missing. While a run goes on, its checkpoint
 lies beside it in a hidden `.<name>.partial/` folder.
 """
 
@@ -11,7 +14,7 @@ import json
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +22,21 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from fer_common import UserError
+from fer_common import UserError, splits
+from fer_common.data import EMOTIONS, USAGES
+from fer_common.data.attributes import PARTS, TASKS
 
 SCHEMA = 1
+# Stored as float16, and some networks end in bfloat16: the probabilities of one image may miss 1 by a little.
+SUMS_TO = 1, 0.02
+
+
+class DamagedRecord(UserError):
+    """A record that cannot be what a run wrote. path: its folder; says: what is wrong with it, without the path."""
+
+    def __init__(self, path: Path, says: str):
+        super().__init__(f"{path}: {says}")
+        self.path, self.says = Path(path), says
 
 
 Metrics = dict[str, dict[str, dict[str, float]]]  # epoch → usage → metric
@@ -42,6 +57,7 @@ class Record(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     changes: dict[str, Any]  # the changed fields; such a run never enters the main tables
     reduced: dict[str, Any] = {}  # the fields that the preset `reduced` set otherwise than the paper has them
     setup: dict[str, Any]
+    weights: str | None = None  # of the weights file or the extractor that `init` names: see `config_hash`
     data: dict[str, Any]  # source, fingerprint, rows used
     deterministic: bool | None = None
     status: str = "ok"  # or failed
@@ -63,14 +79,17 @@ class Record(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     further_metrics: dict[str, Metrics] = {}  # by further task
 
 
+STORED = ("row_id", "usage", "role", "label", "epochs", "probabilities")
+
+
 @dataclass(frozen=True)
 class Predictions:
     """Probabilities over all rows of the data at each scored epoch.
 
     row_id int32 (N,), usage str (N,), of an attribute the part of UTKFace, role str (N,), label uint8 (N,), epochs
-    int16 (E,), counted from 1, last one last, probabilities float16 (E, N, K), K = 7 for expressions; twin bool (N,),
-    whether an image of PrivateTest has a twin in Training, or None: it is not stored, but known from the passport of
-    a copy; of_folds str (N,) where several folds were pooled, `out_of_fold` or `mean_of_folds`: not stored either.
+    int16 (E,), counted from 1, last one last, probabilities float16 (E, N, K), K = 7 for expressions. Not stored: twin
+    bool (N,), whether an image of PrivateTest has a twin in Training, where the passport of the copy is at hand; of_folds
+    str (N,), `out_of_fold` or `mean_of_folds` where several folds were pooled.
     """
 
     row_id: np.ndarray
@@ -88,7 +107,13 @@ class Predictions:
 
 
 def config_hash(record: Record) -> str:
-    """8 hex digits over the setup and the data; not commit, versions or machine, so that runs resume across them."""
+    """8 hex digits over the setup and the data; not commit, versions or machine, so that runs resume across them.
+
+    Where the setup's `init` is only a name for weights that may change, `weights` belongs to it: 16 hex digits of
+    SHA-256 over the weights file, or over what the extractor predicts. Without it the hash is what it was before there
+    were any: of published or random weights, and of an extractor whose network was not kept, so that the names of
+    records made then stay.
+    """
     chosen = [
         record.setup,
         record.preset == "smoke",
@@ -97,6 +122,8 @@ def config_hash(record: Record) -> str:
     ]
     if "attributes" in record.data:
         chosen += [record.data["attributes"]["fingerprint"], record.data["attributes"]["rows"]]
+    if record.weights:
+        chosen.append(record.weights)
     return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:8]
 
 
@@ -116,25 +143,40 @@ def partial_folder(final: Path) -> Path:
 def status(final: Path) -> str:
     """`ok`, `failed`, `unfinished` (a checkpoint without a record) or `absent`."""
     if (final / "record.json").is_file():
-        return _read_json(final).status
+        return read_record(final).status
     return "unfinished" if partial_folder(final).is_dir() else "absent"
 
 
-def stored_metrics(predictions: Predictions) -> dict[str, dict[str, dict[str, float]]]:
+def stored_metrics(predictions: Predictions) -> Metrics:
     """The metrics that a record keeps to be checked by: per scored epoch and usage, whatever the rows' roles."""
     from fer_common import evaluation
 
-    found: dict[str, dict[str, dict[str, float]]] = {}
-    for epoch, probabilities in zip(predictions.epochs, predictions.probabilities):
-        for usage in np.unique(predictions.usage):
-            rows = predictions.usage == usage
-            values = evaluation.metrics(predictions.label[rows], probabilities[rows])
-            found.setdefault(str(epoch), {})[str(usage)] = {
-                "accuracy": round(values["accuracy"], 6),
-                "macro_f1": round(values["f1.macro"], 6),
-                "log_loss": round(values["log_loss"], 6),
+    rows_of = {str(usage): np.flatnonzero(predictions.usage == usage) for usage in _distinct(predictions.usage)}
+    found: Metrics = {}
+    for epoch, probabilities in zip(predictions.epochs, predictions.probabilities.astype(np.float32)):
+        classes = probabilities.shape[1]
+        predicted = probabilities.argmax(1)
+        true = probabilities[np.arange(len(predicted)), predictions.label].astype(float)
+        losses = -np.log(np.maximum(true, evaluation.SMALLEST_PROBABILITY))
+        found[str(epoch)] = {}
+        for usage, rows in rows_of.items():
+            matrix = evaluation.confusion_matrix(predictions.label[rows], predicted[rows], classes)
+            values = evaluation.from_confusion(matrix, [str(each) for each in range(classes)])
+            found[str(epoch)][usage] = {
+                "accuracy": round(float(values["accuracy"]), 6),
+                "macro_f1": round(float(values["f1.macro"]), 6),
+                "log_loss": round(float(losses[rows].mean()), 6),
             }
     return found
+
+
+def _distinct(words: np.ndarray) -> list[str]:
+    """Sorted; numpy's own `unique` sorts all of them as strings, which takes a hundred times as long."""
+    found, left = [], words
+    while len(left):
+        found.append(str(left[0]))
+        left = left[left != left[0]]
+    return sorted(found)
 
 
 def write(
@@ -142,13 +184,12 @@ def write(
     record: Record,
     history: list[dict],
     predictions: Predictions | None,
-    draw=None,
+    files: Sequence[Path] = (),
     further: dict[str, Predictions] | None = None,
 ) -> None:
     """Put the record at `final`: written under a temporary name, then renamed; a failed one there is replaced.
 
-    further: the predictions of further tasks. draw(folder, record, history, predictions) may add files before the
-    rename.
+    files: what else is kept beside it (networks); further: the predictions of further tasks.
     """
     temporary = final.with_name(f".{final.name}.writing.partial")
     if temporary.exists():
@@ -160,14 +201,13 @@ def write(
         (temporary / "history.csv").write_text("\n".join(lines) + "\n")
     if predictions is not None:
         further = further or {}
-        files = {"predictions.npz": predictions} | {f"predictions-{task}.npz": own for task, own in further.items()}
-        for name, found in files.items():
-            stored = {name: array for name, array in vars(found).items() if array is not None and name not in ("twin", "of_folds")}
-            np.savez_compressed(temporary / name, **stored)
+        by_file = {"predictions.npz": predictions} | {f"predictions-{task}.npz": own for task, own in further.items()}
+        for name, found in by_file.items():
+            np.savez_compressed(temporary / name, **{array: getattr(found, array) for array in STORED})
         record.metrics = stored_metrics(predictions)
         record.further_metrics = {task: stored_metrics(found) for task, found in further.items()}
-        if draw is not None:
-            draw(temporary, record, history, predictions)
+    for file in files:
+        shutil.copy(file, temporary)
     (temporary / "record.json").write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
     old = final.with_name(f".{final.name}.old.partial")
     shutil.rmtree(old, ignore_errors=True)  # left by a kill after an earlier rename
@@ -181,81 +221,146 @@ def _plain(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _read_json(path: Path) -> Record:
+def read_record(path: Path) -> Record:
+    """What record.json says. Raises DamagedRecord."""
     try:
         record = msgspec.json.decode((path / "record.json").read_bytes(), type=Record)
     except (OSError, msgspec.MsgspecError) as error:
-        raise UserError(f"{path}/record.json cannot be read ({error}); remove the folder and run again.") from None
+        raise DamagedRecord(path, f"record.json cannot be read ({error}); remove the folder and run again.") from None
     if record.schema != SCHEMA:
-        raise UserError(f"{path}/record.json has schema {record.schema}, this version reads {SCHEMA}; run again.")
+        raise DamagedRecord(path, f"record.json has schema {record.schema}, this version reads {SCHEMA}; run again.")
     return record
 
 
-def read_record(path: Path) -> Record:
-    return _read_json(path)
-
-
 def read_history(path: Path) -> list[dict[str, float]]:
-    header, *rows = (path / "history.csv").read_text().split()
-    return [dict(zip(header.split(","), map(_number, row.split(",")))) for row in rows]
+    """One dict an epoch; none where the run had no epochs to tell of, or failed. Raises DamagedRecord."""
+    file = path / "history.csv"
+    if not file.exists():
+        return []
+    try:
+        text = file.read_text()
+        if not text.endswith("\n"):
+            raise ValueError("it is cut off")
+        header, *rows = (line.split(",") for line in text.split())
+        return [dict(zip(header, map(_number, row), strict=True)) for row in rows]
+    except (OSError, ValueError) as error:
+        raise _damaged(path, f"history.csv: {error}") from None
 
 
 def read_predictions(path: Path, record: Record, task: str | None = None) -> Predictions:
+    """The predictions of a finished run for `task`, default its first, validated. Raises DamagedRecord."""
     task = task or record.task
+    if task not in TASKS:
+        raise _damaged(path, f"there is no task {task}")
     file = "predictions.npz" if task == record.task else f"predictions-{task}.npz"
-    with np.load(path / file) as arrays:
-        return Predictions(**arrays)
-
-
-def digest(path: Path) -> str:
-    sha = hashlib.sha256()
-    for file in sorted(path.glob("*")):
-        if file.suffix in (".json", ".csv", ".npz"):
-            sha.update(file.name.encode() + file.read_bytes())
-    return sha.hexdigest()[:32]
-
-
-def read(path: Path) -> tuple[Record, list[dict[str, float]], Predictions | None]:
-    """(record, history, predictions) of the record at `path`, checked: stored metrics must follow from predictions.
-
-    Predictions are None for a failed run. Raises UserError naming the record where something is missing or disagrees.
-    """
-    record = _read_json(path)
-    if record.status != "ok":
-        return record, [], None
-    try:
-        header, *rows = (path / "history.csv").read_text().split()
-        history = [dict(zip(header.split(","), map(_number, row.split(",")))) for row in rows]
-    except (OSError, ValueError) as error:
-        raise _damaged(path, error) from None
-    return record, history, _predictions(path, "predictions.npz", record.metrics)
-
-
-def read_further(path: Path) -> dict[str, Predictions]:
-    """The predictions of the further tasks of the record at `path`, checked as those that `read` returns."""
-    metrics = _read_json(path).further_metrics
-    return {task: _predictions(path, f"predictions-{task}.npz", own) for task, own in metrics.items()}
-
-
-def _predictions(path: Path, file: str, metrics: Metrics) -> Predictions:
     try:
         with np.load(path / file) as arrays:
+            if set(arrays) != set(STORED):
+                raise ValueError(f"it holds {', '.join(arrays)}; expected {', '.join(STORED)}")
             predictions = Predictions(**arrays)
     except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise _damaged(path, error) from None
-    if not _agree(stored_metrics(predictions), metrics):
-        raise UserError(
-            f"{path}: the metrics in record.json do not follow from {file}; one of them was changed. "
-            "Restore both from where they came from, or remove the folder and run again."
-        )
+    validate(predictions, record, len(TASKS[task]), path)
     return predictions
 
 
-def _damaged(path: Path, error: Exception) -> UserError:
-    return UserError(f"{path}: this record is damaged ({error}); remove the folder and run again.")
+def read(path: Path) -> tuple[Record, list[dict[str, float]], Predictions | None]:
+    """(record, history, predictions) of the record at `path`; predictions are None for a failed run.
+
+    Raises DamagedRecord where something is missing or cannot be. Metrics are not recomputed: see `verify_metrics`.
+    """
+    record = read_record(path)
+    if record.status != "ok":
+        return record, [], None
+    return record, read_history(path), read_predictions(path, record)
 
 
-def _agree(recomputed: dict, stored: dict) -> bool:
+def read_further(path: Path) -> dict[str, Predictions]:
+    """The predictions of the further tasks of the record at `path`, by task. Raises DamagedRecord."""
+    record = read_record(path)
+    return {task: read_predictions(path, record, task) for task in record.further_metrics}
+
+
+def digest(path: Path) -> str:
+    """32 hex digits that change with any byte of what the record at `path` says: json, history and predictions."""
+    total = hashlib.sha256()
+    for file in (path / "record.json", path / "history.csv", *sorted(path.glob("predictions*.npz"))):
+        content = file.read_bytes() if file.exists() else b""
+        total.update(f"{file.name} {len(content)}\n".encode())
+        total.update(content)
+    return total.hexdigest()[:32]
+
+
+def validate(predictions: Predictions, record: Record, classes: int, path: Path | None = None) -> None:
+    """Raise DamagedRecord, at `path` or where the record belongs, unless a run could have written the predictions.
+
+    Lengths agree, and so do types; usages (of an attribute, parts) and roles are known ones; labels are below
+    `classes`; epochs increase from 1 to the last that was run; every probability lies in 0 to 1 and an image's sum to
+    1; a row that is there several times, as in a protocol that repeats images, is one image with one label.
+    """
+    for says in _faults(predictions, record, classes):
+        raise _damaged(path or folder(Path(), record), says)
+
+
+def _faults(predictions: Predictions, record: Record, classes: int) -> Iterator[str]:
+    """What is wrong, each thing once those before it are right."""
+    arrays = {name: getattr(predictions, name) for name in STORED}
+    dimensions = dict.fromkeys(arrays, 1) | {"probabilities": 3}
+    kinds = dict.fromkeys(arrays, "iu") | {"usage": "U", "role": "U", "probabilities": "f"}
+    for name, array in arrays.items():
+        if array.ndim != dimensions[name] or array.dtype.kind not in kinds[name]:
+            yield f"{name} is {array.dtype} of {array.ndim} dimensions"
+    rows, epochs = len(predictions.row_id), predictions.epochs
+    for name in ("usage", "role", "label"):
+        if len(arrays[name]) != rows:
+            yield f"{rows} row ids and {len(arrays[name])} of {name}"
+    if not rows or predictions.probabilities.shape != (len(epochs), rows, classes):
+        shape = predictions.probabilities.shape
+        yield f"probabilities are {shape} for {len(epochs)} epochs, {rows} rows and {classes} classes"
+    usages = USAGES if classes == len(EMOTIONS) else PARTS
+    for name, known in (("usage", usages), ("role", splits.ROLES)):
+        if unknown := set(_distinct(arrays[name])) - set(known):
+            yield f"{name} {sorted(unknown)[0]!r} is none of {', '.join(known)}"
+    if predictions.label.min() < 0 or predictions.label.max() >= classes:
+        yield f"a label is {predictions.label.max()}, and there are {classes} classes"
+    if not len(epochs) or epochs[0] < 1 or (np.diff(epochs.astype(int)) <= 0).any() or epochs[-1] != record.epochs_run:
+        yield f"epochs {epochs.tolist()} do not lead to the last one, {record.epochs_run}"
+    probabilities = predictions.probabilities.astype(np.float32)
+    lowest, highest = probabilities.min(), probabilities.max()  # NaN where there is one
+    if not (lowest >= 0 and highest <= 1):
+        yield f"probabilities reach from {lowest} to {highest}"
+    sums = probabilities @ np.ones(classes, np.float32)
+    goal, apart = SUMS_TO
+    if np.abs(sums - goal).max() > apart:
+        yield f"the probabilities of an image add up to {sums.flat[np.abs(sums - goal).argmax()]:.3f}"
+    order = np.argsort(predictions.row_id, kind="stable")
+    same = np.flatnonzero(np.diff(predictions.row_id[order].astype(np.int64)) == 0)
+    if len(same):
+        one, next_one = order[same], order[same + 1]
+        for name in ("usage", "label"):
+            if (differ := np.flatnonzero(arrays[name][one] != arrays[name][next_one])).size:
+                row = predictions.row_id[one[differ[0]]]
+                yield f"row {row} is there with more than one {name}"
+
+
+def verify_metrics(record: Record, task: str, predictions: Predictions, path: Path | None = None) -> None:
+    """Raise DamagedRecord, at `path` or where the record belongs, unless the metrics that it stores for `task` follow
+    from the predictions."""
+    stored = record.metrics if task == record.task else record.further_metrics.get(task, {})
+    if not _agree(stored_metrics(predictions), stored):
+        file = "predictions.npz" if task == record.task else f"predictions-{task}.npz"
+        raise DamagedRecord(
+            path or folder(Path(), record),
+            f"the metrics in record.json do not follow from {file}; one of them was changed. "
+            "Restore both from where they came from, or remove the folder and run again.",
+        )
+
+
+def _damaged(path: Path, error: Exception | str) -> DamagedRecord:
+    return DamagedRecord(path, f"this record is damaged ({error}); remove the folder and run again.")
+
+
+def _agree(recomputed: Metrics, stored: Metrics) -> bool:
     def flat(tree):
         return {(e, u, m): value for e, usages in tree.items() for u, ms in usages.items() for m, value in ms.items()}
 

@@ -69,7 +69,7 @@ def make_blocks(root: Path) -> dict[str, str]:
         blocks[f"{paper} overall"] = by_task(tasks, paper, "overall")
         blocks[f"{paper} folds"] = over_folds(folds, paper)
         blocks[f"{paper} protocols"] = by_protocol(protocols, file, known_by)
-        every = list(importlib.import_module(f"reproductions.{paper}").SYSTEMS)
+        every = list(importlib.import_module(f"reproductions.{paper}").PAPER.systems)
         blocks[f"{paper} every protocol"] = by_protocol(protocols, file, every)
         blocks[f"{paper} readings"] = by_protocol(protocols, file, readings)
         blocks[f"{paper} epochs"] = epoch_by_epoch(root / "results" / "runs" / paper, file)
@@ -156,7 +156,7 @@ def systems(summary: pd.DataFrame, paper: str) -> str:
 def values(paper: str) -> str:
     """Every value of the paper's setup, stated, inferred or assumed; then what other systems' setups default to where
     mark or value differ."""
-    systems = importlib.import_module(f"reproductions.{paper}").SYSTEMS
+    systems = importlib.import_module(f"reproductions.{paper}").PAPER.systems
     rows, known = [], set()
     for system, setup in systems.items():
         for name, value, mark, note in provenance(type(setup)):
@@ -171,7 +171,7 @@ def compared(comparison: pd.DataFrame, paper: str) -> str:
     """Every claim against full runs on FER2013, on PrivateTest and on the fitted images; under the first protocol
     alone where there are many."""
     own = comparison[comparison["paper"] == paper]
-    protocols = list(importlib.import_module(f"reproductions.{paper}").PROTOCOLS)
+    protocols = list(importlib.import_module(f"reproductions.{paper}").PAPER.protocols)
     shown = protocols if len(protocols) < 5 else protocols[:1]
     rows = []
     for _, row in own.iterrows():
@@ -278,7 +278,7 @@ def epoch_by_epoch(runs: Path, file: claims.ClaimsFile) -> str:
     """The losses and seconds that the paper prints for each epoch beside our own under the first protocol, the mean
     over the folds, as far as all of them went, where several ran; before it, what ran."""
     script = importlib.import_module(f"reproductions.{file.paper}")
-    groups = tables.on_whole_fer2013(tables.collect(runs, {}), next(iter(script.PROTOCOLS))) if file.curves else []
+    groups = tables.on_whole_fer2013(tables.collect(runs, {}), next(iter(script.PAPER.protocols))) if file.curves else []
     ran = {group.record.system: group for group in reversed(groups)}
     named = {"training_loss": "running_loss", "validation_loss": "select_loss", "seconds": "seconds"}
     said, rows = [], []

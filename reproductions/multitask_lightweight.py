@@ -28,9 +28,10 @@ from typing import Literal
 
 import numpy as np
 
-from fer_common import UserError, experiment, export, splits
+from fer_common import UserError, experiment, export
 from fer_common.data import WITHHELD, FaceData
 from fer_common.data.utkface import TASKS, AttributeData
+from fer_common.protocols import PROTOCOLS
 from fer_common.provenance import assumed, inferred, stated
 
 ALL_TASKS = tuple(TASKS)
@@ -107,9 +108,6 @@ SYSTEMS = {
     "pruned": Pruned(),
     "quantized": Quantized(),
 }
-
-PROTOCOLS = {"official": lambda data, seed: splits.official(data)}
-
 
 # Networks
 
@@ -307,38 +305,26 @@ def train(run: experiment.Run) -> None:
 
 
 def fit(run: experiment.Run, network, sources: Sources, epochs: int, learning_rate: float) -> None:
-    from fer_common import pipeline
-
+    """Fit the network on all sources' images for so many epochs."""
     setup = run.setup
     rows, watched = sources.rows("fit"), sources.rows("select")
     steps = -(-len(rows) // setup.batch_size)
     training = build_training(setup, network)
     training.compile(build_optimizer(setup, learning_rate, epochs * steps), jit_compile=False)
-    run.resume(training)
-    run.record.parameters = int(network.count_params())
-    run.record.details["training"] = {"images_an_epoch": len(rows), "updates": epochs * steps}
-    batches, steps_per_epoch = pipeline.shuffled(
+    arguments = run.fit_arguments(
+        training,
         sources.images,
         sources.labels,
-        rows,
-        batch_size=setup.batch_size,
-        seed=run.seed,
         epochs=epochs,
-        first_epoch=run.first_epoch,
-    )
-    if not run.done(epochs):
+        batch_size=setup.batch_size,
+        fit=rows,
         # A loss is a sum over the tasks of a batch: in order, one batch would hold one source, and the sums half of it.
-        mixed = np.random.default_rng(0).permutation(watched)
-        training.fit(
-            batches,
-            steps_per_epoch=steps_per_epoch,
-            shuffle=False,  # the batches are shuffled already
-            epochs=epochs,
-            initial_epoch=run.first_epoch,
-            validation_data=sources.in_order(mixed, sources.labels),
-            callbacks=run.callbacks(),
-            verbose=run.verbose,
-        )
+        select=np.random.default_rng(0).permutation(watched),
+    )
+    if arguments:
+        training.fit(**arguments)
+    run.record.parameters = int(network.count_params())
+    run.record.details["training"] = {"images_an_epoch": len(rows), "updates": epochs * steps}
 
 
 def score(run: experiment.Run, sources: Sources, predict) -> None:
@@ -477,7 +463,7 @@ PAPER = experiment.Paper(
     id="multitask_lightweight",
     description=__doc__,
     systems=SYSTEMS,
-    protocols=PROTOCOLS,
+    protocols={"official": PROTOCOLS["official"]},
     attributes=True,
     smoke={"epochs": 1, "further_epochs": 1, "filters": (8, 16, 16), "pooled_after": (1, 2, 3), "branch": 16},
     train=train,

@@ -1,6 +1,7 @@
 """Where pixels and labels come from: the value object that every reader returns, and where data is looked for.
 
-The readers themselves are in `fer2013` (every published form) and `synthetic` (drawn faces).
+The readers themselves are in `fer2013` (every published form), `utkface` and `synthetic` (drawn faces); what tasks
+there are besides expressions is in `attributes`.
 """
 
 import hashlib

@@ -1,19 +1,26 @@
 """What exactly is this copy of FER2013? Counts, looks, duplicates, and what a crowd makes of its labels.
 
 Copies in circulation have right counts and wrong pixels, so a copy is judged by its pixels too. Everything here is
-computed; nothing is repaired.
+computed; nothing is repaired. A passport also says which row has which label, and which rows have the same pixels, so
+that a record can be held against the copy that it names by somebody who does not have it. A copy of UTKFace has a
+smaller passport, of its rows alone.
 """
 
+import base64
+import hashlib
+import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import numpy as np
 
 from fer_common import UserError
 from fer_common.data import EMOTIONS, USAGES, FaceData
+from fer_common.data.attributes import ATTRIBUTES, PARTS, AttributeData
 from fer_common.data.fer2013 import OFFICIAL_COUNTS
 from fer_common.data.ferplus import Votes
 
@@ -84,6 +91,32 @@ class Passport:
     """row_id of every PrivateTest image with a twin in Training, byte for byte or nearly."""
     remarks: list[str] = field(default_factory=list)
     crowd: Crowd | None = None
+    rows: str | None = None
+    """`rows_digest` of the copy; None in a passport made before there was one."""
+    identical: list[list[int]] | None = None
+    """row_id of the images with the same pixels byte for byte, of each such image that occurs twice or more."""
+    pixel_order: str | None = None
+    """row_id of the first row of every different image in the order of their pixels, which a grouped split is drawn
+    in: base64 of the zlib-packed little-endian int32, since it is no reading for people."""
+
+    def as_dict(self) -> dict:
+        """For JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class AttributePassport:
+    """Of a copy of UTKFace, or of drawn faces with attributes: no more than what a record is held against."""
+
+    origin: str
+    source: str
+    fingerprint: str
+    counts: dict[str, int]
+    """Images by part."""
+    rows: dict[str, str]
+    """`rows_digest` of the copy for each attribute's labels."""
+    kind: Literal["attributes"] = "attributes"
+    """Tells its file from that of a passport of FER2013, which says no kind."""
 
     def as_dict(self) -> dict:
         """For JSON."""
@@ -114,20 +147,95 @@ def make(data: FaceData, votes: Votes | None = None) -> Passport:
         twins_in_training=[int(data.row_id[row]) for row, found in zip(tested, twins) if len(found)],
         remarks=remarks(data, looks),
         crowd=crowd(data, votes) if votes else None,
+        rows=rows_digest(data.row_id, data.usage, data.labels),
+        identical=_groups(data),
+        pixel_order=_packed_order(data),
     )
 
 
+def make_attributes(data: AttributeData) -> AttributePassport:
+    """The passport of a copy of UTKFace."""
+    return AttributePassport(
+        origin=Path(data.origin).name,
+        source=data.source,
+        fingerprint=data.fingerprint,
+        counts={part: int((data.part == part).sum()) for part in PARTS},
+        rows={task: rows_digest(data.row_id, data.part, data.labels[task]) for task in ATTRIBUTES},
+    )
+
+
+def rows_digest(row_id: np.ndarray, usage: np.ndarray, label: np.ndarray) -> str:
+    """32 hex digits over which row has which usage (or part) and label, the same in whatever order the rows stand.
+
+    row_id: integers (N,) from 0 to 2³¹ − 1, each once. usage: str (N,). label: integers (N,) from 0 to 255.
+    """
+    order = np.argsort(row_id, kind="stable")
+    digest = hashlib.sha256(np.ascontiguousarray(row_id[order], "<i4"))
+    digest.update("\n".join(usage[order].tolist()).encode())
+    digest.update(np.ascontiguousarray(label[order], np.uint8))
+    return digest.hexdigest()[:32]
+
+
+def identical_of(passport: Passport, row_id: np.ndarray) -> np.ndarray:
+    """int32 (N,): `FaceData.identical` of the copy's rows with these ids, without their pixels.
+
+    Raises UserError where the passport was made before it said so, or knows a row not.
+    """
+    if passport.identical is None or passport.pixel_order is None:
+        raise UserError(
+            f"The passport of {passport.fingerprint} does not say which images are identical; make it anew with "
+            "`ferrepro data check --json`."
+        )
+    first = np.frombuffer(zlib.decompress(base64.b64decode(passport.pixel_order)), "<i4")
+    number = np.full(max(int(first.max(initial=0)), *(row for group in passport.identical for row in group), 0) + 1, -1)
+    number[first] = np.arange(len(first))
+    for group in passport.identical:
+        number[group] = number[group].max()  # only one of them stands in `pixel_order`
+    if row_id.min(initial=0) < 0 or row_id.max(initial=0) >= len(number) or (number[row_id] < 0).any():
+        raise UserError(f"The passport of {passport.fingerprint} does not know all of these rows.")
+    return number[row_id].astype(np.int32)
+
+
+def _groups(data: FaceData) -> list[list[int]]:
+    order = np.argsort(data.identical, kind="stable")
+    begins = np.flatnonzero(np.diff(data.identical[order], prepend=-1))
+    groups = (np.sort(rows) for rows in np.split(data.row_id[order], begins[1:]) if len(rows) > 1)
+    return sorted(rows.tolist() for rows in groups)
+
+
+def _packed_order(data: FaceData) -> str:
+    first = data.row_id[np.unique(data.identical, return_index=True)[1]]
+    return base64.b64encode(zlib.compress(np.ascontiguousarray(first, "<i4"), 9)).decode()
+
+
 def read_all(folder: Path) -> dict[str, Passport]:
-    """The passports in `folder` by fingerprint, as `ferrepro data check --json` wrote them; none without the folder.
+    """The passports of FER2013 in `folder` by fingerprint, as `ferrepro data check --json` wrote them; none without
+    the folder.
 
     Raises UserError naming a file that is no passport, or where the folder is none.
     """
+    return _read(folder, "faces", Passport)
+
+
+def read_attributes(folder: Path) -> dict[str, AttributePassport]:
+    """The passports of UTKFace in `folder` by fingerprint; otherwise as `read_all`."""
+    return _read(folder, "attributes", AttributePassport)
+
+
+class _Kind(msgspec.Struct):
+    kind: Literal["faces", "attributes"] = "faces"
+
+
+def _read(folder: Path, kind: str, type_: type) -> dict:
     folder, found = Path(folder), {}
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file; expected a folder of passports.")
     for path in sorted(folder.glob("*.json")):
         try:
-            made = msgspec.json.decode(path.read_bytes(), type=Passport)
+            content = path.read_bytes()
+            if msgspec.json.decode(content, type=_Kind).kind != kind:
+                continue
+            made = msgspec.json.decode(content, type=type_)
         except msgspec.DecodeError as error:
             raise UserError(f"{path}: {error}; `ferrepro data check --json` makes a passport.") from None
         found[made.fingerprint] = made
@@ -168,6 +276,12 @@ def text(passport: Passport) -> str:
             f"  From the votes alone, fitted on Training: {100 * crowd.from_votes:.1f} % of PrivateTest.",
         ]
     return "\n".join(lines + ["", *(passport.remarks or ["Nothing unusual."])])
+
+
+def text_attributes(passport: AttributePassport) -> str:
+    """The passport of a copy of UTKFace for a terminal."""
+    lines = [f"{passport.source}: {passport.origin}", f"fingerprint {passport.fingerprint}", ""]
+    return "\n".join(lines + [f"{part:20}{n:8,}" for part, n in passport.counts.items()])
 
 
 def form_of(path: Path) -> str:

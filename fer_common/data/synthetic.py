@@ -5,16 +5,10 @@ pose, lighting and noise, so that a small network learns them well above chance 
 them says anything about real faces, and everything made from them says `synthetic`.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from fer_common.data import EMOTIONS, IMAGE_SIZE, USAGES, FaceData, as_arrays, cache
-
-if TYPE_CHECKING:
-    from fer_common.data.utkface import AttributeData
+from fer_common.data.attributes import ATTRIBUTES, PARTS, AttributeData, part_of
 
 # How far an expression moves brow height, brow slope (inner end up), eye opening, mouth corners (up),
 # mouth opening and mouth width; in half face heights, relative to the neutral face.
@@ -79,10 +73,8 @@ def draw_or_load() -> FaceData:
 def draw_attributes(n: int = 23705, *, seed: int = 0) -> AttributeData:
     """`n` drawn faces with attributes under UTKFace's names: `age_group` is the width of the head, `gender` whether it
     wears glasses, `ethnicity` how dark the hair is against the skin; expressions are mixed. Same for same arguments."""
-    from fer_common.data import utkface
-
     rng = np.random.default_rng([seed, 2017])
-    labels = np.stack([rng.integers(len(classes), size=n) for classes in utkface.ATTRIBUTES.values()], 1)
+    labels = np.stack([rng.integers(len(classes), size=n) for classes in ATTRIBUTES.values()], 1)
     emotions = rng.integers(len(EMOTIONS), size=n)
     images = np.concatenate(
         [
@@ -90,8 +82,8 @@ def draw_attributes(n: int = 23705, *, seed: int = 0) -> AttributeData:
             for start in range(0, n, FACES_AT_ONCE)
         ]
     )
-    part = np.array([utkface.part_of(image) for image in images], np.uint8)
-    return utkface.AttributeData.of(
+    part = np.array([part_of(image) for image in images], np.uint8)
+    return AttributeData.of(
         as_arrays(images, labels.astype(np.uint8), part, np.arange(n, dtype=np.int32)),
         source="synthetic",
         origin=f"{n:,} drawn faces with drawn attributes, seed {seed}",
@@ -100,16 +92,15 @@ def draw_attributes(n: int = 23705, *, seed: int = 0) -> AttributeData:
 
 def draw_or_load_attributes() -> AttributeData:
     """`draw_attributes()` with its defaults, from the cache where it was drawn before."""
-    from fer_common.data import utkface
 
     def arrays() -> dict:
         data = draw_attributes()
-        part = np.argmax(data.part[:, None] == np.array(utkface.PARTS), axis=1).astype(np.uint8)
+        part = np.argmax(data.part[:, None] == np.array(PARTS), axis=1).astype(np.uint8)
         return as_arrays(data.images, np.stack(list(data.labels.values()), 1), part, data.row_id)
 
     made = cache.load_or_make(f"synthetic attributes {VERSION}", arrays)
     origin = f"{len(made['labels']):,} drawn faces with drawn attributes, seed 0"
-    return utkface.AttributeData.of(made, source="synthetic", origin=origin)
+    return AttributeData.of(made, source="synthetic", origin=origin)
 
 
 def _apportion(weights: np.ndarray, n: int) -> np.ndarray:

@@ -8,7 +8,6 @@ There is no official split, and identical files occur, some of them with differe
 """
 
 import contextlib
-import hashlib
 import io
 import os
 import re
@@ -16,25 +15,18 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from fer_common import NoData, UserError
-from fer_common.data import EMOTIONS, IMAGE_SIZE, WITHHELD, as_arrays, cache, cache_folder
+from fer_common.data import IMAGE_SIZE, as_arrays, cache, cache_folder
+# Not all of these are needed here: to most who import this module they are UTKFace's.
+from fer_common.data.attributes import ATTRIBUTES, PARTS, ROLES, TASKS, AttributeData, part_of  # noqa: F401
+from fer_common.data.synthetic import draw_or_load_attributes
 
-ATTRIBUTES = {
-    "age_group": ("0-12", "13-19", "20-39", "40-59", "60+"),
-    "gender": ("male", "female"),
-    "ethnicity": ("white", "black", "asian", "indian", "others"),
-}
-TASKS = {"expression": EMOTIONS, **ATTRIBUTES}  # what a network may be trained on, and the classes
 GROUP_BEGINS = (0, 13, 20, 40, 60)  # ages; the groups are ours
 OLDEST = 116
-PARTS = ("UTKFace train", "UTKFace validation", "UTKFace test")
-SHARES = (0.8, 0.9)  # of the hash's range: up to which train, up to which validation
-ROLES = dict(zip(PARTS, ("fit", "select", "score")))
 IMAGES = 23_708  # files of the aligned faces as published
 MALFORMED = 0.01  # share of names that may lack a label before it is something else than UTKFace
 DATE = re.compile(r"\d{8}")
@@ -44,60 +36,6 @@ WAYS_TO_GET_IT = (
 )
 
 
-@dataclass(frozen=True)
-class AttributeData:
-    """N faces with a label for each of ATTRIBUTES.
-
-    images: uint8 (N, 48, 48), grey. labels: by attribute, uint8 (N,), indices into ATTRIBUTES[attribute], or WITHHELD.
-    part: str (N,), one of PARTS. row_id: int32 (N,), unique. source: `utkface`, `utkface-subset` or `synthetic`, whose
-    attributes are drawn ones under the same names. origin, fingerprint: as in FaceData.
-    """
-
-    images: np.ndarray
-    labels: dict[str, np.ndarray]
-    part: np.ndarray
-    row_id: np.ndarray
-    source: str
-    origin: str
-    fingerprint: str
-
-    @classmethod
-    def of(cls, arrays: dict, *, source: str, origin: str) -> "AttributeData":
-        """From what `as_arrays` returns, with a column of labels for each attribute."""
-        return cls(
-            images=arrays["images"],
-            labels={name: arrays["labels"][:, number] for number, name in enumerate(ATTRIBUTES)},
-            part=np.array(PARTS)[arrays["usage_code"]],
-            row_id=arrays["row_id"],
-            source=source,
-            origin=origin,
-            fingerprint=arrays["fingerprint"],
-        )
-
-    def __len__(self) -> int:
-        return len(self.part)
-
-    @property
-    def role(self) -> np.ndarray:
-        """str (N,): fit on train, select on validation, score on test."""
-        return np.array([ROLES[part] for part in self.part])
-
-    def take(self, rows: np.ndarray) -> "AttributeData":
-        """The given rows. The fingerprint stays that of the whole copy."""
-        return replace(
-            self,
-            images=self.images[rows],
-            labels={name: labels[rows] for name, labels in self.labels.items()},
-            part=self.part[rows],
-            row_id=self.row_id[rows],
-        )
-
-    def withheld(self) -> "AttributeData":
-        """The same without the labels of the rows to be scored, so that nothing can be fitted on them."""
-        tested = self.role == "score"
-        return replace(self, labels={name: np.where(tested, WITHHELD, own) for name, own in self.labels.items()})
-
-
 def load(path: str | None = None, *, synthetic: bool = False, allow_subset: bool = False) -> AttributeData:
     """UTKFace at `path` (see `find`), or drawn faces. Raises UserError where the copy is missing or something else."""
     if synthetic:
@@ -105,9 +43,7 @@ def load(path: str | None = None, *, synthetic: bool = False, allow_subset: bool
             raise UserError(
                 f"--attributes {path}: with drawn faces the attributes are drawn too; leave one of them out."
             )
-        from fer_common.data import synthetic as drawn
-
-        return drawn.draw_or_load_attributes()
+        return draw_or_load_attributes()
     return read(find(path), allow_subset=allow_subset)
 
 
@@ -190,15 +126,6 @@ def _read(path: Path) -> dict:
     images = np.stack(images)
     part = np.array([part_of(image) for image in images], np.uint8)
     return as_arrays(images, np.array(labels, np.uint8), part, np.array(ids, np.int32))
-
-
-def part_of(image: np.ndarray) -> int:
-    """Index into PARTS by the image's pixels alone, so that identical images are never parted.
-
-    They are those that Pillow decodes and scales; its version is pinned, and the fingerprint shows another split.
-    """
-    share = int.from_bytes(hashlib.sha256(b"UTKFace 0" + image.tobytes()).digest()[:8], "big") / 2**64
-    return int(np.searchsorted(SHARES, share, side="right"))
 
 
 def _grey(name: str, content: bytes) -> np.ndarray:

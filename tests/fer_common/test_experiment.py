@@ -1,11 +1,13 @@
 """What a run keeps around `fit`, with everything that Keras's own backup would lose."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
 
-from fer_common import UserError, experiment, records, splits
+from fer_common import UserError, experiment, records
+from fer_common.protocols import PROTOCOLS
 from fer_common.provenance import assumed
 
 
@@ -22,8 +24,6 @@ def paper(stop_before: int | None = None, peek: bool = False) -> experiment.Pape
         import keras
         from keras import layers
 
-        from fer_common import pipeline
-
         model = keras.Sequential(
             [
                 keras.Input((48, 48, 1)),
@@ -37,45 +37,34 @@ def paper(stop_before: int | None = None, peek: bool = False) -> experiment.Pape
             ]
         )
         model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy", metrics=["accuracy"])
-        run.resume(model)
-        data, rows = run.data, run.rows("score" if peek else "fit")
-        batches, steps = pipeline.shuffled(
-            data.images,
-            data.labels,
-            rows,
-            batch_size=64,
-            seed=run.seed,
-            epochs=run.setup.epochs,
-            first_epoch=run.first_epoch,
-        )
-
         class Stop(keras.callbacks.Callback):
             def on_epoch_begin(self, epoch, logs=None):
                 if epoch == stop_before:
                     raise KeyboardInterrupt
 
-        if not run.done(run.setup.epochs):
-            callbacks = [
+        arguments = run.fit_arguments(
+            model,
+            run.data.images,
+            run.data.labels,
+            epochs=run.setup.epochs,
+            batch_size=64,
+            fit=run.rows("score" if peek else "fit"),
+            callbacks=[
                 keras.callbacks.EarlyStopping("val_accuracy", patience=run.setup.patience, restore_best_weights=True),
                 keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.5, patience=2),
-            ]
-            model.fit(
-                batches,
-                steps_per_epoch=steps,
-                epochs=run.setup.epochs,
-                initial_epoch=run.first_epoch,
-                shuffle=False,
-                validation_data=pipeline.in_order(data.images, data.labels, run.rows("select"), batch_size=256),
-                callbacks=[*run.callbacks(*callbacks, score_epochs=(2,)), Stop()],
-                verbose=0,
-            )
-        run.score(model, lambda: pipeline.in_order(data.images, None, range(len(data)), batch_size=256))
+            ],
+            score_epochs=(2,),
+        )
+        if arguments:
+            arguments["callbacks"].append(Stop())
+            model.fit(**arguments)
+        run.score(model, run.data.images)
 
     return experiment.Paper(
         id="a_test",
         description="a test",
         systems={"net": Setup()},
-        protocols={"official": lambda data, seed: splits.official(data)},
+        protocols={"official": PROTOCOLS["official"]},
         smoke={},
         train=train,
     )
@@ -126,7 +115,7 @@ def test_killed_after_fit_and_before_scoring(epochs, tmp_path):
 
 def test_again_does_not_resume_what_a_kill_left_behind(tmp_path, capsys, monkeypatch):
     """Killed between the record and the sweeping up, the checkpoint of a finished run is still there."""
-    monkeypatch.setattr(experiment.shutil, "rmtree", lambda *_, **__: None)
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
     run(paper(), tmp_path)
     monkeypatch.undo()
     assert list(tmp_path.glob("*/*/.*/checkpoint.npz"))

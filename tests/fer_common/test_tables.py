@@ -419,8 +419,8 @@ def test_figures_and_reports_can_be_drawn_again(tmp_path):
     history = [row | {"select_accuracy": 0.5, "select_loss": 1.2} for row in HISTORY]
     final = records.folder(tmp_path, record())
     records.write(final, record(), history, found)
-    from fer_common import figures
+    from fer_common import pictures
 
-    figures.draw_run(final, *records.read(final))
-    assert "PrivateTest (score)" in (final / "report.txt").read_text()
+    pictures.draw_run(final, *records.read(final))
+    assert "score: PrivateTest" in (final / "report.txt").read_text()
     shutil.rmtree(final)

@@ -47,7 +47,7 @@ def short_run(tmp_path_factory):
 
 def test_the_network_is_the_papers():
     """Layer by layer, as its Methods section has it."""
-    model = cnn_13_epochs.build_model(cnn_13_epochs.SYSTEMS["cnn"])
+    model = cnn_13_epochs.build_model(cnn_13_epochs.PAPER.systems["cnn"])
     names = [type(layer).__name__ for layer in model.layers]
     convolution = ["Conv2D", "LeakyReLU", "MaxPooling2D", "BatchNormalization"]
     dense = ["Dense", "LeakyReLU", "BatchNormalization", "Dropout"]
@@ -55,10 +55,10 @@ def test_the_network_is_the_papers():
     assert [layer.rate for layer in model.layers if type(layer).__name__ == "Dropout"] == [0.25, 0.25, 0.25, 0.4]
     assert model.layers[2].negative_slope == pytest.approx(0.01)
     assert model.output_shape == (None, 7)
-    first = cnn_13_epochs.build_model(cnn_13_epochs.SYSTEMS["first_design"])
+    first = cnn_13_epochs.build_model(cnn_13_epochs.PAPER.systems["first_design"])
     names = [type(layer).__name__ for layer in first.layers]
     assert names.count("Conv2D") == 4 and "ReLU" in names and "LeakyReLU" not in names
-    other = dataclasses.replace(cnn_13_epochs.SYSTEMS["cnn"], dense_reading="softmax_is_fourth")
+    other = dataclasses.replace(cnn_13_epochs.PAPER.systems["cnn"], dense_reading="softmax_is_fourth")
     names = [type(layer).__name__ for layer in cnn_13_epochs.build_model(other).layers]
     assert names.count("Dense") == 4
 
@@ -100,7 +100,7 @@ def test_it_learns_well_above_chance_and_below_certainty(tmp_path):
 
 
 @pytest.mark.smoke
-@pytest.mark.parametrize("protocol", cnn_13_epochs.PROTOCOLS)
+@pytest.mark.parametrize("protocol", cnn_13_epochs.PAPER.protocols)
 def test_on_real_faces(protocol, real, tmp_path):
     command(
         "run", "cnn_13_epochs", "--preset", "smoke", "--data", real, "--runs", tmp_path,
@@ -112,7 +112,7 @@ def test_on_real_faces(protocol, real, tmp_path):
         assert "fit" not in predictions.role[predictions.usage == usage]
 
 
-@pytest.mark.parametrize("system", [s for s in cnn_13_epochs.SYSTEMS if s != "cnn"])
+@pytest.mark.parametrize("system", [s for s in cnn_13_epochs.PAPER.systems if s != "cnn"])
 def test_every_system_trains(system, tmp_path):
     command(*SHORT, "--system", system, "--runs", tmp_path)
     record, history, _ = records.read(folders(tmp_path)[0])
@@ -252,7 +252,7 @@ def test_without_tensorflow(tmp_path):
 
 def test_official_keeps_private_test_out_of_fit_and_select(faces):
     """Whatever a script asks for, the roles that `official` hands out hold no PrivateTest row to train or select on."""
-    role = cnn_13_epochs.PROTOCOLS["official"](faces, 0)
+    _, role = cnn_13_epochs.PAPER.protocols["official"].split(faces, 0)
     run = experiment.Run(records.Record(**MINIMAL), None, faces, role, None, None, cnn_13_epochs.PAPER)
     for wanted in ("fit", "select"):
         assert "PrivateTest" not in faces.usage[run.rows(wanted)]

@@ -16,18 +16,18 @@ from tests.fer_common.data.test_utkface import archive, jpeg, names
 
 SMOKE = ("run", "multitask_lightweight", "--preset", "smoke", "--data", "synthetic")
 SMALL = dataclasses.replace(
-    script.SYSTEMS["multitask_light"], filters=(4, 8), pooled_after=(1, 2), branch=16, dropout=0.0
+    script.PAPER.systems["multitask_light"], filters=(4, 8), pooled_after=(1, 2), branch=16, dropout=0.0
 )
 
 
 def test_every_value_says_where_it_comes_from():
-    for setup in script.SYSTEMS.values():
+    for setup in script.PAPER.systems.values():
         for _, _, mark, note in provenance.provenance(type(setup)):
             assert mark in ("stated", "inferred", "assumed") and note
 
 
 def test_the_crossed_systems_differ_in_what_they_are_crossed_by():
-    light, heavy = script.SYSTEMS["multitask_light"], script.SYSTEMS["multitask_heavy"]
+    light, heavy = script.PAPER.systems["multitask_light"], script.PAPER.systems["multitask_heavy"]
     assert dataclasses.asdict(light) | {
         "network": "heavy",
         "precision": heavy.precision,
@@ -35,7 +35,7 @@ def test_the_crossed_systems_differ_in_what_they_are_crossed_by():
     } == dataclasses.asdict(heavy)
     for task in TASKS:
         for whole, network in ((light, "light"), (heavy, "heavy")):
-            single = script.SYSTEMS[f"singletask_{network}_{task}"]
+            single = script.PAPER.systems[f"singletask_{network}_{task}"]
             rate = single.learning_rate
             assert single == dataclasses.replace(whole, tasks=(task,), loss_weights=(1.0,), learning_rate=rate)
 
@@ -151,9 +151,9 @@ def test_every_system_runs_and_what_is_claimed_is_judged(tmp_path):
     for path in records.find(tmp_path):
         record, _, predictions = records.read(path)
         found[record.system] = (record, {record.task: predictions} | records.read_further(path))
-    assert set(found) == set(script.SYSTEMS)
+    assert set(found) == set(script.PAPER.systems)
     for system, (record, tasks) in found.items():
-        assert tuple(tasks) == script.SYSTEMS[system].tasks
+        assert tuple(tasks) == script.PAPER.systems[system].tasks
         for task, own in tasks.items():
             assert own.probabilities.shape[2] == len(TASKS[task])
             assert own.usage[0].startswith("UTKFace") == (task != "expression")
@@ -287,7 +287,7 @@ def test_values_that_cannot_be_end_in_one_sentence(tmp_path):
 
 def test_the_networks_whose_cost_was_measured_are_those_that_ran():
     found = json.loads((ROOT / "benchmarks" / "multitask.json").read_text())["networks"]
-    assert set(found) == set(script.SYSTEMS) - {"pruned", "quantized"}
+    assert set(found) == set(script.PAPER.systems) - {"pruned", "quantized"}
     for path in records.find(ROOT / "results" / "runs" / "multitask_lightweight"):
         record = json.loads((path / "record.json").read_text())
         if not record["changes"] and record["system"] in found:
@@ -300,12 +300,12 @@ def test_the_networks_whose_cost_was_measured_are_those_that_ran():
 
 def test_every_network_has_the_best_of_the_learning_rates_that_all_were_tried_with():
     found = json.loads((ROOT / "benchmarks" / "learning_rates.json").read_text())
-    assert set(found) == set(script.SYSTEMS) - {"pruned", "quantized"}
+    assert set(found) == set(script.PAPER.systems) - {"pruned", "quantized"}
     assert len({tuple(own["select_accuracy"]) for own in found.values()}) == 1
     for system, own in found.items():
-        setup = json.loads(json.dumps(dataclasses.asdict(script.SYSTEMS[system])))
+        setup = json.loads(json.dumps(dataclasses.asdict(script.PAPER.systems[system])))
         assert {k: v for k, v in setup.items() if k not in ("learning_rate", "epochs")} | {
             key: own["setup"][key] for key in ("epochs", "seed")
         } == own["setup"]
         best = max(own["select_accuracy"], key=own["select_accuracy"].get)
-        assert script.SYSTEMS[system].learning_rate == float(best)
+        assert script.PAPER.systems[system].learning_rate == float(best)

@@ -16,9 +16,7 @@ SMOKE = ("run", "resnet50_xgboost", "--preset", "smoke", "--data", "synthetic")
 
 def roles(faces, protocol, seed=0):
     """(data, role) as a run has them."""
-    prepared = script.PREPARE.get(protocol, lambda data, seed: data)(faces, seed)
-    role = script.PROTOCOLS[protocol](prepared, seed)
-    return prepared, splits.seen_where(role, lambda r: np.isin(prepared.row_id, prepared.row_id[r == "fit"]))
+    return script.PAPER.protocols[protocol].split(faces, seed)
 
 
 def smoke(runs, *arguments, check=True):
@@ -27,7 +25,7 @@ def smoke(runs, *arguments, check=True):
 
 
 def test_every_value_says_where_it_comes_from():
-    for setup in script.SYSTEMS.values():
+    for setup in script.PAPER.systems.values():
         for _, _, mark, note in provenance.provenance(type(setup)):
             assert mark in ("stated", "inferred", "assumed") and note
 
@@ -89,7 +87,7 @@ def test_oversampling_balances_and_mirror_images_are_mirrored(faces):
 def run_on(faces, protocol, tmp_path, **changes):
     """A Run outside of the command line, and the features that its setup asks for."""
     prepared, role = roles(faces, protocol)
-    setup = dataclasses.replace(script.SYSTEMS["proposed"], init="random", image_size=32, **changes)
+    setup = dataclasses.replace(script.PAPER.systems["proposed"], init="random", image_size=32, **changes)
     record = records.Record(
         paper="resnet50_xgboost",
         system="proposed",
@@ -178,7 +176,7 @@ def test_a_leaf_weighs_what_the_papers_equations_say():
     """Equations 1 and 2 without regularisation: the split of the highest gain, and −S/V in each leaf."""
     import xgboost as xgb
 
-    setup = script.SYSTEMS["proposed"]
+    setup = script.PAPER.systems["proposed"]
     rng = np.random.default_rng(0)
     found, labels = rng.normal(size=(200, 1)).astype(np.float32), rng.integers(0, 2, 200)
     labels[found[:, 0] > 0.3] = 1
@@ -228,7 +226,7 @@ def test_every_system_leaves_a_record(tmp_path):
     printed, folders = smoke(tmp_path, "--system", "all")
     assert "error" not in printed.stderr
     made = {records.read(folder)[0].system: records.read(folder) for folder in folders}
-    assert set(made) == set(script.SYSTEMS) - {"extractor_continued"}
+    assert set(made) == set(script.PAPER.systems) - {"extractor_continued"}
     _, _, first = made["dcnn_1"]
     _, _, second = made["dcnn_2"]
     fused = made["emnet_average"][2].probabilities[-1].astype(float)

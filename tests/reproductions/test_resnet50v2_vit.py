@@ -19,7 +19,7 @@ SMALL = {"init": "random", "image_size": 48, "layers": 2, "width": 96, "mlp_widt
 
 
 def test_every_value_says_where_it_comes_from():
-    for setup in script.SYSTEMS.values():
+    for setup in script.PAPER.systems.values():
         for _, _, mark, note in provenance.provenance(type(setup)):
             assert mark in ("stated", "inferred", "assumed") and note
 
@@ -31,7 +31,9 @@ def test_every_value_says_where_it_comes_from():
 def real_roles(real):
     faces = data.load(str(real))
     return faces, {
-        name: [script.PROTOCOLS[name](faces, 0, fold) for fold in range(script.FOLDS)] for name in script.PAPER.folds
+        name: [protocol.split(faces, 0, fold)[1] for fold in range(protocol.folds)]
+        for name, protocol in script.PAPER.protocols.items()
+        if protocol.folds
     }
 
 
@@ -71,14 +73,14 @@ def test_grouped_folds_part_no_identical_images(real_roles):
 @pytest.fixture(scope="module")
 def published():
     """A ViT as published, but small: 12 heads, 224 px."""
-    return script.vit_backbone(dataclasses.replace(script.SYSTEMS["vit_12_heads"], **SMALL), 224, 12)
+    return script.vit_backbone(dataclasses.replace(script.PAPER.systems["vit_12_heads"], **SMALL), 224, 12)
 
 
 @pytest.mark.parametrize("system", ["vit_8_heads", "vit_12_heads"])
 def test_published_weights_go_into_both_readings(published, system):
     import keras
 
-    setup = dataclasses.replace(script.SYSTEMS[system], **SMALL)
+    setup = dataclasses.replace(script.PAPER.systems[system], **SMALL)
     backbone = script.vit_backbone(setup, setup.image_size, setup.heads)
     before = [keras.ops.convert_to_numpy(variable).copy() for variable in backbone.weights]
     script.load_vit(backbone, published)
@@ -98,7 +100,7 @@ def test_published_weights_go_into_both_readings(published, system):
 
 
 def test_nothing_is_skipped_where_weights_do_not_fit(published):
-    setup = dataclasses.replace(script.SYSTEMS["vit_8_heads"], **SMALL | {"layers": 3})
+    setup = dataclasses.replace(script.PAPER.systems["vit_8_heads"], **SMALL | {"layers": 3})
     with pytest.raises(ValueError):
         script.load_vit(script.vit_backbone(setup, 48, 8), published)
     wide = dataclasses.replace(setup, layers=2, width=192)
@@ -128,7 +130,7 @@ def test_weights_that_cannot_be_had_end_in_one_sentence(tmp_path):
         ("alexnet", "imagenet"),
         ("vit_small", "imagenet"),
     ):
-        setup = dataclasses.replace(script.SYSTEMS[system], init=str(init))
+        setup = dataclasses.replace(script.PAPER.systems[system], init=str(init))
         with pytest.raises(UserError):
             script.build_backbone(setup)
 
@@ -138,7 +140,7 @@ def test_a_file_like_resnet50v2s_of_imagenet_is_loaded(tmp_path):
 
     blank = keras.applications.ResNet50V2(include_top=False, weights=None, input_shape=(48, 48, 3))
     path = write_legacy_weights(blank, tmp_path / script.RESNET_FILE.rsplit("/", 1)[1])
-    setup = dataclasses.replace(script.SYSTEMS["resnet50v2"], image_size=48, init=str(path))
+    setup = dataclasses.replace(script.PAPER.systems["resnet50v2"], image_size=48, init=str(path))
     assert_legacy_weights(script.build_backbone(setup), path, ("conv1_conv", "conv5_block3_3_conv", "post_bn"))
 
 
@@ -185,10 +187,10 @@ def predictions_of(runs):
 def test_every_system_runs_its_folds_and_they_are_pooled(tmp_path):
     command(*SMOKE, "--init", "random", "--system", "all", "--runs", tmp_path)
     found = predictions_of(tmp_path)
-    assert set(found) == {(system, fold) for system in script.SYSTEMS for fold in range(5)}
+    assert set(found) == {(system, fold) for system in script.PAPER.systems for fold in range(5)}
     built = tables.build(tmp_path, ["resnet50v2_vit"])
     summary = built["summary"]
-    assert len(summary) == len(script.SYSTEMS)
+    assert len(summary) == len(script.PAPER.systems)
     assert summary["pooled (score, out of fold) accuracy"].notna().all()
     assert summary["PrivateTest (score, mean probabilities of the folds) accuracy"].notna().all()
     folds = built["folds"]

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from fer_common import UserError, data
-from fer_common.data import ferplus, passport
-from tests.conftest import REAL, command
+from fer_common.data import attributes, ferplus, passport, synthetic
+from tests.conftest import REAL, ROOT, command
+from tests.fer_common.data.test_utkface import REAL as UTKFACE
 
 VOTES = REAL.parent / "fer2013new.csv"
 
@@ -108,3 +109,74 @@ def test_the_command_prints_draws_and_writes_json(tmp_path):
     assert json.loads((tmp_path / "passport.json").read_text())["source"] == "synthetic"
     assert (tmp_path / "passport.png").stat().st_size > 10_000
     assert "fingerprint" in command("data", "check", "synthetic", "--brief").stdout
+
+
+def test_the_digest_of_rows_is_about_rows_whatever_their_order(faces):
+    parts = faces.row_id, faces.usage, faces.labels
+    digest = passport.rows_digest(*parts)
+    order = np.random.default_rng(0).permutation(len(faces))
+    assert passport.rows_digest(*(part[order] for part in parts)) == digest == passport.make(faces).rows
+    assert len(digest) == 32
+    labels, usage, row_id = faces.labels.copy(), faces.usage.copy(), faces.row_id.copy()
+    labels[5], usage[5], row_id[5] = (labels[5] + 1) % 7, "PrivateTest", 9999
+    others = (row_id, *parts[1:]), (parts[0], usage, parts[2]), (*parts[:2], labels)
+    assert len({digest, *(passport.rows_digest(*other) for other in others)}) == 4
+
+
+def test_identical_rows_come_back_without_pixels_in_the_same_order(tmp_path):
+    """The order too: grouped splits are drawn in the order of the pixels."""
+    faces = synthetic.draw(500, seed=4, duplicates=0.3)
+    faces = dataclasses.replace(faces, row_id=faces.row_id[::-1] * 3)
+    (tmp_path / "one.json").write_text(json.dumps(passport.make(faces).as_dict()))
+    [made] = passport.read_all(tmp_path).values()
+    np.testing.assert_array_equal(passport.identical_of(made, faces.row_id), faces.identical)
+    assert passport.identical_of(made, faces.row_id[[7, 3]]).tolist() == faces.identical[[7, 3]].tolist()
+    group = made.identical[0]
+    assert len(group) > 1 and len(set(faces.identical[np.isin(faces.row_id, group)])) == 1
+    assert sum(map(len, made.identical)) == (np.bincount(faces.identical)[faces.identical] > 1).sum()
+    for strange in (1, -3, 1500):
+        with pytest.raises(UserError, match="does not know all of these rows"):
+            passport.identical_of(made, np.array([3, strange]))
+    with pytest.raises(UserError, match="does not say which images are identical"):
+        passport.identical_of(dataclasses.replace(made, pixel_order=None), faces.row_id)
+
+
+def test_passports_without_rows_stay_readable(faces, tmp_path):
+    whole = passport.make(faces).as_dict()
+    for name in ("rows", "identical", "pixel_order"):
+        del whole[name]
+    (tmp_path / "old.json").write_text(json.dumps(whole))
+    [old] = passport.read_all(tmp_path).values()
+    assert (old.rows, old.identical, old.fingerprint) == (None, None, faces.fingerprint)
+
+
+def test_passports_of_both_kinds_lie_in_one_folder(faces, tmp_path):
+    people = synthetic.draw_attributes(100)
+    for name, made in (("faces", passport.make(faces)), ("people", passport.make_attributes(people))):
+        (tmp_path / f"{name}.json").write_text(json.dumps(made.as_dict()))
+    assert list(passport.read_all(tmp_path)) == [faces.fingerprint]
+    [read] = passport.read_attributes(tmp_path).values()
+    assert read == passport.make_attributes(people) and sum(read.counts.values()) == 100
+    assert read.rows["gender"] == passport.rows_digest(people.row_id, people.part, people.labels["gender"])
+    assert set(read.rows) == set(attributes.ATTRIBUTES)
+    (tmp_path / "people.json").write_text((tmp_path / "people.json").read_text()[:100])
+    with pytest.raises(UserError, match="people.json"):
+        passport.read_attributes(tmp_path)
+
+
+def test_the_committed_passports_are_those_of_the_copies(real):
+    whole = data.load(str(real))
+    made = passport.read_all(ROOT / "results" / "passports")[whole.fingerprint]
+    assert made.rows == passport.rows_digest(whole.row_id, whole.usage, whole.labels)
+    np.testing.assert_array_equal(passport.identical_of(made, whole.row_id), whole.identical)
+
+
+def test_the_command_makes_a_passport_of_utkface(tmp_path):
+    if not UTKFACE.exists():
+        pytest.skip("no real UTKFace on this machine")
+    printed = command("data", "check", "--attributes", UTKFACE, "--json", tmp_path / "utkface.json").stdout
+    assert "UTKFace test           2,383" in printed
+    committed = ROOT / "results" / "passports" / "utkface.json"
+    assert json.loads((tmp_path / "utkface.json").read_text()) == json.loads(committed.read_text())
+    refused = command("data", "check", "--attributes", UTKFACE, "--brief", check=False)
+    assert refused.returncode == 1 and "--attributes is about UTKFace" in refused.stderr

@@ -1,0 +1,164 @@
+"""The pictures of one run, drawn from its record alone: learning curves, confusion, ROC curves and a report.
+
+They lie beside the record and can always be drawn again; a record is whole without them. Each panel is of one role, so
+that no picture mixes images that were fitted with images that were scored. What several runs give is not drawn here.
+"""
+
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from fer_common import evaluation
+from fer_common.data import USAGES
+from fer_common.data.utkface import PARTS, TASKS
+from fer_common.records import Predictions, Record
+
+ROLES = ("score", "seen", "select", "fit")
+"""In the order of how much a number of theirs says; `unused` rows say nothing of a run."""
+
+
+def draw_run(folder: Path, record: Record, history: list[dict], predictions: Predictions) -> None:
+    """Write learning_curves.png, confusion.png, roc.png and report.txt of a run's last epoch into `folder`; of several
+    tasks the record's own.
+
+    One that fails is a warning, and leaves no file.
+    """
+    epoch, classes = int(predictions.epochs[-1]), TASKS[record.task]
+    title = f"{record.paper} · {record.system} · {record.protocol} · {record.init} init · seed {record.seed}"
+    if record.fold is not None:
+        title += f" · fold {record.fold}"
+    if record.preset != "full":
+        title += f" · {record.preset}"
+    if record.data["source"] != "fer2013":
+        title += f" · {record.data['source']}"
+    of_task = title if record.task == "expression" else f"{title} · {record.task}"
+    drawn = {
+        "learning_curves.png": lambda path: _learning_curves(path, title, history),
+        "confusion.png": lambda path: _confusion(path, of_task, predictions, epoch, classes),
+        "roc.png": lambda path: _roc(path, of_task, predictions, epoch, classes),
+        "report.txt": lambda path: path.write_text(report(of_task, predictions, epoch, classes)),
+    }
+    for name, draw in drawn.items():
+        try:
+            draw(folder / name)
+        except Exception as error:
+            (folder / name).unlink(missing_ok=True)
+            why = f"{type(error).__name__}: {error}"
+            print(f"warning: {folder / name} could not be drawn ({why}); the record is whole.", file=sys.stderr)
+
+
+def report(title: str, predictions: Predictions, epoch: int, classes: Sequence[str]) -> str:
+    """scikit-learn's classification report after `epoch`, one for each role."""
+    from sklearn.metrics import classification_report
+
+    parts = [title, f"epoch {epoch}\n"]
+    for heading, rows in by_role(predictions):
+        parts.append(heading)
+        parts.append(
+            classification_report(
+                predictions.label[rows],
+                predictions.at(epoch)[rows].argmax(1),
+                labels=range(len(classes)),
+                target_names=classes,
+                digits=3,
+                zero_division=0,
+            )
+        )
+    return "\n".join(parts)
+
+
+def by_role(predictions: Predictions) -> list[tuple[str, np.ndarray]]:
+    """(heading, mask of its rows) for each role that has rows; a heading names the role and the usages of its rows with
+    their numbers, as in `score: PrivateTest 3,589`."""
+    found = []
+    for role in ROLES:
+        rows = predictions.role == role
+        numbers = {usage: int((rows & (predictions.usage == usage)).sum()) for usage in (*USAGES, *PARTS)}
+        if rows.any():
+            found.append((f"{role}: " + ", ".join(f"{usage} {n:,}" for usage, n in numbers.items() if n), rows))
+    return found
+
+
+def _pyplot():
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    return plt
+
+
+def _learning_curves(path: Path, title: str, history: list[dict]) -> None:
+    plt = _pyplot()
+    figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    epochs = [row["epoch"] for row in history]
+    for axes, metric in zip(panels, ("loss", "accuracy")):
+        for name, said, style in (
+            ("running", "fit rows, running (dropout on)", "o-"),
+            ("fit", "fit rows", "o-"),
+            ("select", "select rows", "s-"),
+        ):
+            for key in (key for key in history[0] if key.startswith(name) and key.endswith(metric)):
+                of = key.removeprefix(f"{name}_").removesuffix(metric).strip("_")  # a task, where there are several
+                label = f"{of}, {said}" if of else said
+                axes.plot(epochs, [row[key] for row in history], style, ms=3, label=label)
+        axes.set(xlabel="epoch", ylabel=metric)
+        axes.grid(alpha=0.3)
+    panels[1].legend(fontsize=8)
+    figure.suptitle(title, fontsize=9)
+    figure.savefig(path, dpi=90)
+    plt.close(figure)
+
+
+def _confusion(path: Path, title: str, predictions: Predictions, epoch: int, classes: Sequence[str]) -> None:
+    plt = _pyplot()
+    roles = by_role(predictions)
+    figure, panels = plt.subplots(1, len(roles), figsize=(5 * len(roles), 5.3), layout="constrained", squeeze=False)
+    for axes, (heading, rows) in zip(panels[0], roles):
+        predicted = predictions.at(epoch)[rows].argmax(1)
+        matrix = evaluation.confusion_matrix(predictions.label[rows], predicted, len(classes))
+        share = 100 * matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+        axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
+        for i, j in np.ndindex(matrix.shape):
+            colour = "white" if share[i, j] > 55 else "black"
+            axes.text(
+                j, i, f"{matrix[i, j]:,}\n{share[i, j]:.1f} %", ha="center", va="center", fontsize=7, color=colour
+            )
+        accuracy = 100 * np.trace(matrix) / matrix.sum()
+        axes.set(xlabel="predicted")
+        axes.set_title(f"{_wrapped(heading)}\n{accuracy:.1f} % of {matrix.sum():,} right", fontsize=9)
+        axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right", fontsize=8)
+        axes.set_yticks(range(len(classes)), classes, fontsize=8)
+    panels[0][0].set_ylabel("true")
+    figure.suptitle(_wrapped(f"{title} · epoch {epoch} · counts and per cent of each row", len(roles)), fontsize=9)
+    figure.savefig(path, dpi=80)
+    plt.close(figure)
+
+
+def _roc(path: Path, title: str, predictions: Predictions, epoch: int, classes: Sequence[str]) -> None:
+    from sklearn.metrics import roc_curve
+
+    plt = _pyplot()
+    roles = by_role(predictions)
+    figure, panels = plt.subplots(1, len(roles), figsize=(4 * len(roles), 4.3), layout="constrained", squeeze=False)
+    for axes, (heading, rows) in zip(panels[0], roles):
+        label, probabilities = predictions.label[rows], predictions.at(epoch)[rows].astype(float)
+        for number, name in enumerate(classes):
+            false, true, _ = roc_curve(label == number, probabilities[:, number])
+            axes.plot(false, true, lw=1, label=f"{name} {np.trapezoid(true, false):.3f}")
+        axes.plot((0, 1), (0, 1), ":", color="grey", lw=1)
+        axes.set(xlabel="false positive rate", aspect="equal")
+        axes.set_title(_wrapped(heading), fontsize=9)
+        axes.legend(fontsize=7, title="one-vs-rest AUC", title_fontsize=7)
+    panels[0][0].set_ylabel("true positive rate")
+    figure.suptitle(_wrapped(f"{title} · epoch {epoch}", len(roles)), fontsize=9)
+    figure.savefig(path, dpi=80)
+    plt.close(figure)
+
+
+def _wrapped(text: str, panels: int = 1) -> str:
+    """In lines as wide as so many panels."""
+    return textwrap.fill(text, 58 * panels, break_on_hyphens=False)
