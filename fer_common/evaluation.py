@@ -1,35 +1,28 @@
-"""Every metric and its interval, from labels and predicted probabilities alone.
+"""Every metric and how far it varies over images, from labels and predicted probabilities alone.
 
-Definitions are scikit-learn's (`zero_division=0`); the vectorised forms below exist because an interval needs a
-thousand resamples, and tests hold each of them against scikit-learn. Metrics go by flat names: `accuracy`,
-`mean_ovr_accuracy` (1 − 2·error/K, which some papers print as accuracy), `log_loss`, `auc.macro` (one-vs-rest, from
-probabilities), `auc_hard.macro` (from hard labels: (recall + specificity)/2), and `precision`, `recall` and `f1`
-followed by `.macro`, `.weighted`, `.lowest`, `.highest` (over the classes) or by a class. Nothing here knows of
-models or records.
+Definitions are scikit-learn's (`zero_division=0`); tests hold each of them against scikit-learn. Metrics go by flat
+names: `accuracy`, `mean_ovr_accuracy` (1 − 2·error/K, which some papers print as accuracy), `log_loss`, `auc.macro`
+(one-vs-rest, from probabilities), `auc_hard.macro` (from hard labels: (recall + specificity)/2), and `precision`,
+`recall` and `f1` followed by `.macro`, `.weighted`, `.lowest`, `.highest` (over the classes) or by a class. Nothing
+here knows of models or records.
 """
 
-import hashlib
-import json
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-
-from fer_common.data import EMOTIONS
 
 # Stored probabilities are float16, whose smallest positive value this is; log loss clips there.
 SMALLEST_PROBABILITY = 2.0**-24
 RESAMPLES = 1000
-VERSION = 1  # raise when a metric or the resampling changes: cached intervals are then made anew
+VERSION = 2  # raise when a metric or its deviation changes: what was kept of runs is then made anew
 
 
-def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int = len(EMOTIONS)) -> np.ndarray:
+def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """int (classes, classes): rows are true labels, columns predicted ones."""
     return np.bincount(labels.astype(int) * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
-def from_confusion(matrix: np.ndarray, classes: Sequence[str] = EMOTIONS) -> dict[str, np.ndarray]:
+def from_confusion(matrix: np.ndarray, classes: Sequence[str]) -> dict[str, np.ndarray]:
     """The metrics that follow from confusion matrices (..., K, K): arrays (...) by flat name."""
     matrix = matrix.astype(float)
     hits = np.diagonal(matrix, axis1=-2, axis2=-1)
@@ -57,96 +50,69 @@ def from_confusion(matrix: np.ndarray, classes: Sequence[str] = EMOTIONS) -> dic
     return found
 
 
-def metrics(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
-    """All metrics of labels (N,) and probabilities (N, K), by flat name; classes other than the seven emotions go by
-    their numbers."""
-    classes = _classes(probabilities)
+def metrics(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
+    """All metrics of labels (N,) and probabilities (N, K) of the K named classes, by flat name."""
+    return {name: value for name, (value, _) in measures(labels, probabilities, classes).items()}
+
+
+def measures(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """(value, standard deviation over images) of all metrics of labels (N,) and probabilities (N, K), by flat name.
+
+    The deviation is the bootstrap's: of what follows from the confusion matrix over 1,000 resamples, drawn as counts of
+    its cells, which is what drawing images comes to; of AUC and log loss by the infinitesimal jackknife (Efron 1981; of
+    an AUC, DeLong et al. 1988), to which resampling converges.
+    """
+    n = len(labels)
     matrix = confusion_matrix(labels, probabilities.argmax(-1), len(classes))
-    found = {name: float(value) for name, value in from_confusion(matrix, classes).items()}
-    found["auc.macro"] = float(_macro_auc(labels, probabilities, np.ones((len(labels), 1), np.float32))[0])
-    found["log_loss"] = float(_losses(labels, probabilities).mean())
+    # The draws depend on the number of images alone, so that runs scored on the same images share them.
+    drawn = np.random.default_rng([2013, n]).multinomial(n, matrix.ravel() / n, RESAMPLES)
+    resampled = from_confusion(drawn.reshape(-1, *matrix.shape), classes)
+    found = {
+        name: (float(value), float(resampled[name].std(ddof=1)))
+        for name, value in from_confusion(matrix, classes).items()
+    }
+    for name, influence in (
+        ("auc.macro", _auc_influence(labels, probabilities)),
+        ("log_loss", losses(labels, probabilities)),
+    ):
+        found[name] = (float(influence.mean()), float(influence.std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0)
     return found
 
 
-def _classes(probabilities: np.ndarray) -> Sequence[str]:
-    number = probabilities.shape[1]
-    return EMOTIONS if number == len(EMOTIONS) else [str(each) for each in range(number)]
-
-
-def _losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+def losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """float (N,): −ln of the probability given to the true label, clipped at float16's smallest."""
     true = probabilities[np.arange(len(labels)), labels].astype(float)
     return -np.log(np.maximum(true, SMALLEST_PROBABILITY))
 
 
-def _macro_auc(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """float (B,): mean one-vs-rest AUC over classes under image weights (N, B); NaN where a class is missing.
+def _auc_influence(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """float (N,): numbers whose mean is the mean one-vs-rest AUC over classes, and whose spread is its; NaN where a
+    class is missing.
 
-    The share of (positive, negative) pairs that are ordered rightly, ties counting half, from cumulative weights
-    in the order of the score (the Mann-Whitney form of the area).
+    An AUC is the share of (positive, negative) pairs that are ordered rightly, ties counting half. Each image adds the
+    share of its own pairs, less the AUC, over the share of its side (Mann-Whitney; DeLong et al. 1988).
     """
-    areas = []
+    n = len(labels)
+    found = np.zeros(n)
     for number in range(probabilities.shape[1]):
-        score = probabilities[:, number].astype(np.float32)
-        order = np.argsort(score, kind="stable")
-        score, positive = score[order], (labels == number)[order]
-        # Sums of whole numbers below 2²⁴: exact in float32.
-        negatives = np.zeros(((~positive).sum() + 1, weights.shape[1]), np.float32)
-        np.cumsum(weights[order[~positive]], axis=0, out=negatives[1:])
-        below = np.searchsorted(score[~positive], score[positive], side="left")
-        not_above = np.searchsorted(score[~positive], score[positive], side="right")
-        ranked = weights[order[positive]]
-        pairs = np.einsum("nb,nb->b", ranked, negatives[below] + negatives[not_above], dtype=np.float64) / 2
-        with np.errstate(invalid="ignore", divide="ignore"):
-            areas.append(pairs / (ranked.sum(0, dtype=np.float64) * negatives[-1]))
-    return np.mean(areas, axis=0)
+        rank, levels = _ranks(probabilities[:, number])
+        positive = labels == number
+        positives, negatives = (np.bincount(rank[side], minlength=levels) for side in (positive, ~positive))
+        n_positive, n_negative = positives.sum(), negatives.sum()
+        if not n_positive or not n_negative:
+            return np.full(n, np.nan)
+        below = (np.cumsum(negatives) - negatives / 2)[rank[positive]] / n_negative
+        above = 1 - (np.cumsum(positives) - positives / 2)[rank[~positive]] / n_positive
+        area = below.mean()
+        found += area
+        found[positive] += (below - area) * n / n_positive
+        found[~positive] += (above - area) * n / n_negative
+    return found / probabilities.shape[1]
 
 
-def bootstrap(labels: np.ndarray, probabilities: np.ndarray, resamples: int = RESAMPLES) -> dict[str, np.ndarray]:
-    """All metrics under multinomial resamples of the images: arrays (resamples,) by flat name.
-
-    The resamples depend on the number of images alone, so that runs scored on the same images share them.
-    """
-    n, classes = probabilities.shape
-    cell = np.eye(classes**2, dtype=np.float32)[labels.astype(int) * classes + probabilities.argmax(1)]
-    losses = _losses(labels, probabilities)
-    rng = np.random.default_rng([2013, n])
-    parts: dict[str, list[np.ndarray]] = {}
-    at_once = 50  # the weights of fifty resamples stay in the processor's cache
-    for start in range(0, resamples, at_once):
-        drawn = rng.integers(n, size=(min(at_once, resamples - start), n), dtype=np.int32)
-        weights = np.stack([np.bincount(row, minlength=n) for row in drawn], axis=1).astype(np.float32)
-        values = from_confusion((weights.T @ cell).reshape(-1, classes, classes), _classes(probabilities))
-        values["auc.macro"] = _macro_auc(labels, probabilities, weights)
-        values["log_loss"] = losses @ weights / n
-        for name, value in values.items():
-            parts.setdefault(name, []).append(value)
-    return {name: np.concatenate(part) for name, part in parts.items()}
-
-
-def intervals(labels: np.ndarray, probabilities: np.ndarray, cache: Path | None = None) -> dict[str, list[float]]:
-    """[2.5 % quantile, 97.5 % quantile, standard deviation] of every metric under the bootstrap over images.
-
-    cache: a folder that keeps them by the digest of what they were made from.
-    """
-    kept = None if cache is None else kept_at(labels, probabilities, cache)
-    if kept is not None and kept.is_file():
-        return json.loads(kept.read_text())
-    found = {
-        name: [*map(float, np.quantile(values, (0.025, 0.975))), float(values.std(ddof=1))]
-        for name, values in bootstrap(labels, probabilities).items()
-    }
-    if kept is not None:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        temporary = kept.with_suffix(f".{os.getpid()}.partial")
-        temporary.write_text(json.dumps(found))
-        temporary.rename(kept)
-    return found
-
-
-def kept_at(labels: np.ndarray, probabilities: np.ndarray, cache: Path) -> Path:
-    """Where `intervals` keeps what it finds for these predictions."""
-    sha = hashlib.sha256(f"{VERSION} {RESAMPLES} {probabilities.shape} {probabilities.dtype}".encode())
-    sha.update(np.ascontiguousarray(labels))
-    sha.update(np.ascontiguousarray(probabilities))
-    return Path(cache) / f"{sha.hexdigest()[:32]}.json"
+def _ranks(score: np.ndarray) -> tuple[np.ndarray, int]:
+    """(int (N,) in the order of the score, equal where it is, how many values there may be)."""
+    if score.dtype == np.float16:  # of numbers from 0 on, the bits are in their order
+        return np.ascontiguousarray(score).view(np.uint16).astype(np.int32), 2**15
+    values, rank = np.unique(score, return_inverse=True)
+    return rank, len(values)

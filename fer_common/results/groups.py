@@ -1,15 +1,29 @@
 """Records → runs that differ in their seed alone. Folds of one seed are one run, which knows each image once."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from fer_common import UserError, records
+from fer_common import records
 from fer_common.data.passport import Passport
 from fer_common.records import Predictions, Record
+
+
+@dataclass(frozen=True)
+class FoundRecord:
+    """What lies in a folder of records.
+
+    record: None where it cannot be read, or was not. left_out: why it is in no main table (`damaged`, `symlink`,
+    `failed`, `smoke`, `changed`), or nothing. says: what is wrong with it, in a sentence.
+    """
+
+    path: Path
+    record: Record | None
+    left_out: str = ""
+    says: str = ""
 
 
 @dataclass(frozen=True)
@@ -18,13 +32,14 @@ class FinishedRun:
 
     record: of several folds the first one's, with the epochs of the longest and the notes of all.
     history: a dict an epoch; empty where there are several folds, each of which has its own.
-    paths: the folders of its records, one a fold, in the order of the folds.
+    paths, digests: the folders of its records, one a fold, in the order of the folds, and what their bytes come to.
     twins: row ids of PrivateTest's images with a twin in Training; None where no passport of the copy is at hand.
     """
 
     record: Record
     history: list[dict[str, float]]
     paths: tuple[Path, ...]
+    digests: tuple[str, ...]
     task: str
     twins: tuple[int, ...] | None
 
@@ -68,6 +83,16 @@ class Group:
         """Of each run."""
         return tuple(run.record.epochs_run for run in self.runs)
 
+    def by_fold(self) -> dict[int, "Group"]:
+        """Where there are several folds a seed: for each the group of its runs, one a seed."""
+        numbers = sorted({fold.record.fold for fold in self.folds})
+        of_fold = {n: tuple(fold for fold in self.folds if fold.record.fold == n) for n in numbers}
+        return {n: replace(self, record=own[0].record, runs=own, folds=()) for n, own in of_fold.items()}
+
+    def single_runs(self) -> tuple[FinishedRun, ...]:
+        """One a record: each has a history of its own."""
+        return self.folds or self.runs
+
     @property
     def begins_as(self) -> str:
         """The system whose finished network it goes on with; empty where it has none."""
@@ -89,45 +114,105 @@ class Group:
         return bool(self.runs) and not self.record.changes
 
 
-def collect(runs: Path, passports: dict[str, Passport]) -> list[Group]:
-    """The records under `runs`, grouped by setup, data and task.
+@dataclass(frozen=True)
+class Collected:
+    """groups: what is counted; found: every record, counted or not."""
 
-    Raises UserError naming the record where one is damaged, or two that claim to be the same run.
+    groups: list[Group]
+    found: list[FoundRecord]
+
+
+def collect(root: Path, passports: Mapping[str, Passport], wrong: Mapping[Path, str] | None = None) -> Collected:
+    """The records under `root`, grouped by setup, data and task.
+
+    wrong: what is wrong with some of them, by path. They are left out, and so are all that claim to be the same run
+    as another.
     """
+    wrong = dict(wrong or {})
+    read: dict[Path, Record] = {}
+    for path in records.find(root):
+        if path not in wrong:
+            try:
+                read[path] = records.read_record(path)
+            except records.DamagedRecord as error:
+                wrong[path] = error.says
+    wrong |= _contradictions(read)
     by_setup: dict[tuple, list[tuple[Path, Record]]] = {}
-    for path in records.find(runs):
-        r = records.read_record(path)
-        data = (r.data["source"], r.data["fingerprint"], str(r.data.get("attributes", "")))
-        key = (r.paper, r.system, r.protocol, r.init, r.preset, *data, str(r.changes))
-        for task in (r.task, *r.further_metrics):
-            by_setup.setdefault((*key, task), []).append((path, r))
-    return [_group(task, same, passports) for (*_, task), same in sorted(by_setup.items())]
+    for path, r in read.items():
+        if path not in wrong:
+            key = (r.paper, r.system, r.protocol, r.init, r.preset, *_data(r), str(r.changes))
+            for task in (r.task, *r.further_metrics):
+                by_setup.setdefault((*key, task), []).append((path, r))
+    groups = [_group(task, same, passports) for (*_, task), same in sorted(by_setup.items())]
+    found = [FoundRecord(path, r, _left_out(r)) for path, r in read.items() if path not in wrong]
+    found += [FoundRecord(path, read.get(path), "damaged", says) for path, says in wrong.items()]
+    found += [FoundRecord(path, None, "symlink", "symbolic links are not followed") for path in _symlinks(root)]
+    return Collected(groups, sorted(found, key=lambda each: each.path))
 
 
-def _group(task: str, same: list[tuple[Path, Record]], passports: dict[str, Passport]) -> Group:
-    finished = [(path, record) for path, record in same if record.status == "ok"]
-    setups = {str(record.setup): path for path, record in reversed(finished)}
-    if len(setups) > 1:
-        paths = " and ".join(map(str, reversed(setups.values())))
-        raise UserError(f"{paths} call themselves the same run but have different setups; remove the outdated one.")
+def _data(r: Record) -> tuple[str, ...]:
+    return r.data["source"], r.data["fingerprint"], str(r.data.get("attributes", ""))
+
+
+def _left_out(record: Record) -> str:
+    """Why a sound record is in no main table; nothing if it is in them."""
+    if record.status != "ok":
+        return "failed"
+    return "smoke" if record.preset == "smoke" else "changed" if record.changes else ""
+
+
+def _contradictions(read: Mapping[Path, Record]) -> dict[Path, str]:
+    """What is wrong with finished records that call themselves the same run, or of which one has another setup."""
+    same_setup: dict[tuple, list[Path]] = {}
+    same_run: dict[tuple, list[Path]] = {}
+    for path, r in read.items():
+        if r.status == "ok":
+            setup = (r.paper, r.system, r.protocol, r.init, r.preset, *_data(r), str(r.changes))
+            same_setup.setdefault(setup, []).append(path)
+            same_run.setdefault((*setup, r.seed), []).append(path)
+    found = {}
+    for paths in same_run.values():
+        folds = [read[path].fold for path in paths]
+        if len(set(folds)) < len(folds) or (None in folds and len(folds) > 1):
+            others = " and ".join(path.name for path in paths)
+            found |= dict.fromkeys(paths, f"{others} are records of the same run; remove all but one")
+    for paths in same_setup.values():
+        setups = {str(read[path].setup): path for path in paths}
+        if len(setups) > 1:
+            others = " and ".join(path.name for path in setups.values())
+            says = f"{others} call themselves the same run but have different setups; remove the outdated one"
+            found |= dict.fromkeys(paths, says)
+    return found
+
+
+def _symlinks(root: Path) -> list[Path]:
+    """Folders of records that are there through a symbolic link, at any of the depths at which records lie."""
+    links = (path for depth in ("*", "*/*", "*/*/*") for path in Path(root).glob(depth) if path.is_symlink())
+    return sorted(path for path in links if path.is_dir())
+
+
+def _group(task: str, same: list[tuple[Path, Record]], passports: Mapping[str, Passport]) -> Group:
     by_seed: dict[int, list[tuple[Path, Record]]] = {}
-    for path, record in finished:
-        by_seed.setdefault(record.seed, []).append((path, record))
+    for path, record in same:
+        if record.status == "ok":
+            by_seed.setdefault(record.seed, []).append((path, record))
     runs, folded = [], []
     for seed in sorted(by_seed):
-        of_seed = by_seed[seed]
-        folds = [record.fold for _, record in of_seed]
-        if len(set(folds)) < len(folds) or (None in folds and len(folds) > 1):
-            paths = " and ".join(str(path) for path, _ in of_seed)
-            raise UserError(f"{paths} are records of the same run; remove one.")
         single = [
-            FinishedRun(record, records.read_history(path), (path,), task, _twins(record, task, passports))
-            for path, record in sorted(of_seed, key=lambda item: item[1].fold or 0)
+            FinishedRun(
+                record=record,
+                history=records.read_history(path),
+                paths=(path,),
+                digests=(records.digest(path),),
+                task=task,
+                twins=_twins(record, task, passports),
+            )
+            for path, record in sorted(by_seed[seed], key=lambda item: item[1].fold or 0)
         ]
         if len(single) > 1:
             runs.append(_over_folds(single))
             folded += single
-        elif folds == [None]:
+        elif single[0].record.fold is None:
             runs += single
         else:
             [run] = single
@@ -145,10 +230,11 @@ def _over_folds(folds: list[FinishedRun]) -> FinishedRun:
         best_epoch=None,
         notes=[*notes, "folds " + ", ".join(str(fold.record.fold) for fold in folds)],
     )
-    return replace(folds[0], record=record, history=[], paths=tuple(path for fold in folds for path in fold.paths))
+    paths, digests = (tuple(getattr(fold, name)[0] for fold in folds) for name in ("paths", "digests"))
+    return replace(folds[0], record=record, history=[], paths=paths, digests=digests)
 
 
-def _twins(record: Record, task: str, passports: dict[str, Passport]) -> tuple[int, ...] | None:
+def _twins(record: Record, task: str, passports: Mapping[str, Passport]) -> tuple[int, ...] | None:
     passport = passports.get(record.data["fingerprint"])
     return tuple(passport.twins_in_training) if passport and task == "expression" else None
 
@@ -157,17 +243,6 @@ def as_text(fields: dict) -> str:
     """`epochs=3, score_epochs=1/3`: fields of a setup in one line."""
     values = {name: "/".join(map(str, v)) if isinstance(v, list) else str(v) for name, v in fields.items()}
     return ", ".join(f"{name}={value}" for name, value in values.items())
-
-
-def on_whole_fer2013(groups: Iterable[Group], protocol: str) -> list[Group]:
-    """The finished ones under one protocol with an unchanged setup, full or reduced, on all of FER2013."""
-    return [
-        group
-        for group in groups
-        if group.unchanged
-        and group.record.preset in ("full", "reduced")
-        and (group.record.protocol, group.record.data["source"]) == (protocol, "fer2013")
-    ]
 
 
 def pool_folds(folds: list[Predictions]) -> Predictions:

@@ -23,14 +23,14 @@ class ImageSet:
     of: `images`; `out_of_fold`: each as the one fold that held it out saw it; `mean_of_folds`: by the folds' mean
     probabilities, an ensemble; `running`: no predictions, but the metric that Keras keeps while it trains, with dropout.
     pooled: the split drew from these usages together, so that they mean nothing apart.
-    without_twins: only those of PrivateTest that have no twin in Training.
+    subset: `without_twins`, only those of PrivateTest that have no twin in Training; or all.
     """
 
     usages: tuple[str, ...]
     roles: tuple[str, ...]
     of: Of = "images"
     pooled: bool = False
-    without_twins: bool = False
+    subset: Literal["", "without_twins"] = ""
 
     @property
     def held_out(self) -> bool:
@@ -42,7 +42,7 @@ class ImageSet:
         found = np.isin(predictions.usage, self.usages) & np.isin(predictions.role, self.roles)
         if predictions.of_folds is not None:
             found &= predictions.of_folds == self.of
-        return found & ~predictions.twin if self.without_twins else found
+        return found & ~predictions.twin if self.subset == "without_twins" else found
 
 
 def of_predictions(predictions: Predictions) -> list[ImageSet]:
@@ -59,7 +59,7 @@ def of_predictions(predictions: Predictions) -> list[ImageSet]:
     for usage in reversed(apart):
         found += _by_role(predictions, (usage,))
     if predictions.twin is not None and "PrivateTest" in apart and predictions.twin.any():
-        found += _by_role(predictions, ("PrivateTest",), without_twins=True)
+        found += _by_role(predictions, ("PrivateTest",), subset="without_twins")
     alike = tuple(usage for usage in apart if set(predictions.role[predictions.usage == usage]) == {"score"})
     if len(alike) > 1 and predictions.of_folds is None:
         found.append(ImageSet(alike, ("score",)))
@@ -106,11 +106,11 @@ def _present(names: tuple[str, ...], values: np.ndarray) -> tuple[str, ...]:
 
 
 def _by_role(
-    predictions: Predictions, usages: tuple[str, ...], *, pooled: bool = False, without_twins: bool = False
+    predictions: Predictions, usages: tuple[str, ...], *, pooled: bool = False, subset: str = ""
 ) -> Iterator[ImageSet]:
     """All images of the usages unless they are pooled, and each role apart where there are several."""
     rows = np.isin(predictions.usage, usages)
-    if without_twins:
+    if subset == "without_twins":
         rows &= ~predictions.twin
     kinds = ["images"] if predictions.of_folds is None else sorted(set(predictions.of_folds[rows].tolist()), reverse=True)
     parts = [
@@ -120,9 +120,9 @@ def _by_role(
     ]
     roles = tuple(role for role, _ in parts)
     if len(parts) == 1 or (parts and not pooled):
-        yield ImageSet(usages, roles, parts[0][1], pooled, without_twins)
+        yield ImageSet(usages, roles, parts[0][1], pooled, subset)
     if len(parts) > 1:
         for role, of in parts:
-            yield ImageSet(usages, (role,), of, pooled, without_twins)
+            yield ImageSet(usages, (role,), of, pooled, subset)
     if pooled and {"score", "seen"} <= set(roles):
         yield ImageSet(usages, ("score", "seen"), "images", pooled)

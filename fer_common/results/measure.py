@@ -9,7 +9,7 @@ import multiprocessing
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -29,13 +29,13 @@ RUNNING = {"accuracy": "running_accuracy", "log_loss": "running_loss"}
 
 
 class Cell(msgspec.Struct, frozen=True):
-    """One run's scores on one image set after one epoch. support: images by class; values: by metric, its value and
-    lower and upper bound and standard deviation over images."""
+    """One run's scores on one image set after one epoch. support: images by class; values: by flat metric, (value,
+    standard deviation over images)."""
 
     image_set: ImageSet
     epoch: int
     support: list[int]
-    values: dict[str, list[float]]
+    values: dict[str, tuple[float, float]]
 
 
 class Scored(msgspec.Struct, frozen=True):
@@ -75,19 +75,15 @@ def score(run: FinishedRun) -> Scored:
         label = predictions.label[rows]
         support = np.bincount(label, minlength=len(classes)).tolist()
         for epoch in predictions.epochs.tolist():
-            probabilities = predictions.at(epoch)[rows]
-            means = evaluation.metrics(label, probabilities)
-            bounds = evaluation.intervals(label, probabilities)
-            cells.append(Cell(image_set, epoch, support, {name: [means[name], *bounds[name]] for name in means}))
+            values = evaluation.measures(label, predictions.at(epoch)[rows], classes)
+            cells.append(Cell(image_set, epoch, support, values))
     usages = {str(usage): int(n) for usage, n in zip(*np.unique(predictions.usage, return_counts=True))}
     return Scored(predictions.epochs.tolist(), sets, protocol, usages, cells)
 
 
 def _key(run: FinishedRun) -> str:
-    sha = hashlib.sha256(f"{VERSION} {evaluation.VERSION} {run.task} {run.twins}".encode())
-    for path in run.paths:
-        sha.update(records.digest(path).encode())
-    return sha.hexdigest()[:32]
+    described = f"{VERSION} {evaluation.VERSION} {run.task} {run.twins} {run.digests}"
+    return hashlib.sha256(described.encode()).hexdigest()[:32]
 
 
 def _kept(path: Path) -> Scored | None:
@@ -144,12 +140,16 @@ class Scores:
         """Whether each run kept its predictions after its epoch of `epochs`."""
         return all(epoch in self.of(run).epochs for epoch, run in zip(epochs, group.runs))
 
+    def metrics(self, group: Group) -> list[str]:
+        """The flat names of all metrics of a group's task."""
+        return list(self.of(group.runs[0]).cells[0].values)
+
     def measure(self, group: Group, metric: str, image_set: ImageSet, epochs: tuple[int, ...]) -> Measured:
         """`metric` over the group's seeds, at `epochs[i]` of the i-th run."""
         n_images = self.n_images(group, image_set)
         cells = [self.cell(run, image_set, epoch).values[metric] for run, epoch in zip(group.runs, epochs)]
-        found = over_seeds(metric, [cell[0] for cell in cells], float(np.mean([cell[3] for cell in cells])), n_images)
-        return found if len(cells) > 1 else replace(found, low=cells[0][1], high=cells[0][2])
+        values, image_sds = zip(*cells)
+        return over_seeds(metric, values, float(np.mean(image_sds)), n_images)
 
     def running(self, group: Group, metric: str, epochs: tuple[int, ...]) -> Measured:
         """`accuracy` or `log_loss` as Keras kept it while it trained, dropout included: no score of the network."""

@@ -1,11 +1,14 @@
-"""Names, decimals, and the files of the tables: csv (fractions, four decimals), md and tex (per cent, one decimal)."""
+"""Names, decimals, and the files of the tables: csv for machines, md and tex for those that are short enough to read."""
 
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from pathlib import Path
 
 import pandas as pd
 
 from fer_common.results.image_sets import ImageSet
-from fer_common.results.tables import HEADLINES, REFERENCE
+from fer_common.results.tables import SETUP
 
 OF = {
     "images": "",
@@ -13,81 +16,20 @@ OF = {
     "mean_of_folds": ", mean probabilities of the folds",
     "running": ", running metric with dropout",
 }
+SUBSETS = {"": "", "without_twins": " without twins"}
+READABLE_ROWS = 200  # a longer table is a csv alone
 
 
-def name_of(image_set: ImageSet | str | None) -> str:
-    """`Training (fit + select)`, `pooled (score, out of fold)`, `PrivateTest without twins (score)`; a word stays."""
+# Names and decimals
+
+
+def name_of(image_set: ImageSet | None) -> str:
+    """`Training (fit + select)`, `pooled (score, out of fold)`, `PrivateTest without twins (score)`; `network` where
+    there are no images."""
     if not isinstance(image_set, ImageSet):
-        return image_set if isinstance(image_set, str) else ""
+        return "network"
     usages = "pooled" if image_set.pooled else " + ".join(image_set.usages)
-    without = " without twins" if image_set.without_twins else ""
-    return f"{usages}{without} ({' + '.join(image_set.roles)}{OF[image_set.of]})"
-
-
-def write(tables: dict[str, pd.DataFrame], folder: Path) -> None:
-    """Each table as csv, md and tex in `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, table in tables.items():
-        table = named(table, name).round(4)  # once, so that the readable forms round what the csv says
-        table.to_csv(folder / f"{name}.csv", index=False, float_format="%.4f", lineterminator="\n")
-        sections = _READABLE[name](table) if len(table) else {"": table}
-        text, tex = [f"# {name}\n"], []
-        for title, section in sections.items():
-            if title:
-                text.append(f"## {title}\n")
-                tex.append(f"% {title}")
-            text.append(section.to_markdown(index=False, disable_numparse=True) + "\n" if len(section) else "no rows\n")
-            tex.append(section.to_latex(index=False, escape=True).rstrip() + "\n")
-        if name == "comparison":
-            from fer_common.results.verdicts import DIFFERENCES, RULES
-
-            text.append(f"{RULES}\n{DIFFERENCES}")
-        (folder / f"{name}.md").write_text("\n".join(text))
-        (folder / f"{name}.tex").write_text("\n".join(tex))
-
-
-def named(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    if "image_set" not in table:
-        return table
-    table = table.assign(image_set=table["image_set"].map(name_of)).rename(columns={"image_set": "usage"})
-    if name != "summary":
-        return table
-    metrics = [f"{m}{end}" for m in HEADLINES for end in ("", " sd", " low", " high")]
-    first = [c for c in table.columns if c not in (*metrics, "usage")]
-    rows = {}
-    for number, row in enumerate(table.to_dict("records")):
-        key = tuple(str(row[k]) for k in ("paper", "system", "protocol", "init", "preset", "source", "data", "epoch"))
-        if not row["usage"]:
-            key = number
-        own = rows.setdefault(key, {k: row[k] for k in first})
-        for metric in metrics:
-            if row["usage"] and not (row["paper"] == REFERENCE and pd.isna(row[metric])):
-                own[f"{row['usage']} {metric}"] = row[metric]
-    return pd.DataFrame(list(rows.values()))
-
-
-def overview(tables: dict[str, pd.DataFrame]) -> str:
-    """For a terminal: the claims outside of reports of the papers that ran, beside PrivateTest and Training."""
-    table = tables["comparison"]
-    single = ~table["claim_id"].str.contains(".", regex=False)  # the numbers of a report are named report.class.metric
-    rows = []
-    ran = set(tables["summary"]["paper"]) if len(tables["summary"]) else set()
-    for _, row in table[single & table["paper"].isin(ran)].iterrows():
-        shown_sets = ("PrivateTest (", "Training", "PrivateTest + UTKFace", "UTKFace", "network")
-        if row["verdict"] == "not run" or str(row["usage"]).startswith(shown_sets):
-            named = row.rename({"ci_low": "reproduced_mean low", "ci_high": "reproduced_mean high"})
-            rows.append(
-                {
-                    "claim": row["claim_id"],
-                    "claimed": row["claimed"],
-                    "reproduced": shown(named, "reproduced_mean", row["metric"]),
-                    "on": row["usage"],
-                    "of": " ".join(str(row[k]) for k in ("system", "protocol", "preset", "source") if pd.notna(row[k])),
-                    "runs": row["n_runs"],
-                    "verdict": row["verdict"],
-                }
-            )
-    return pd.DataFrame(rows).fillna("").to_markdown(index=False, disable_numparse=True, tablefmt="simple")
+    return f"{usages}{SUBSETS[image_set.subset]} ({' + '.join(image_set.roles)}{OF[image_set.of]})"
 
 
 def whole(value: float) -> str:
@@ -102,9 +44,14 @@ def percent(value: float) -> str:
     return tenths(100 * value)
 
 
+def scale_of(metric: str) -> tuple[int, int]:
+    """(decimals, factor) of a metric: per cent with one decimal for shares; three decimals for AUC, two for log loss."""
+    return (3, 1) if metric.startswith("auc") else (2, 1) if metric == "log_loss" else (1, 100)
+
+
 def shown(row, column: str, metric: str, low: str = " low", high: str = " high") -> str:
-    """`61.2 [59.6, 62.8]`, per cent for shares; three decimals for AUC, two for log loss."""
-    decimals, factor = (3, 1) if metric.startswith("auc") else (2, 1) if metric == "log_loss" else (1, 100)
+    """`61.2 [59.6, 62.8]`; nothing where there is no value."""
+    decimals, factor = scale_of(metric)
     values = [row.get(column), row.get(column + low), row.get(column + high)]
     if pd.isna(values[0]):
         return ""
@@ -112,78 +59,157 @@ def shown(row, column: str, metric: str, low: str = " low", high: str = " high")
     return mean if pd.isna(values[1]) else f"{mean} [{lowest}, {highest}]"
 
 
-_GROUP = ["system", "protocol", "init", "preset", "source"]
+def reproduced(row) -> str:
+    """The value found for a row of `comparison`, with its interval."""
+    named = row.rename({"low": "reproduced low", "high": "reproduced high"})
+    return shown(named, "reproduced", row["metric"])
 
 
-def readable_summary(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """A section per paper and image set: accuracy, F1, AUC and log loss with 95 % intervals."""
-    sections = {}
-    sets = [c.removesuffix(" accuracy") for c in table.columns if c.endswith(" accuracy")]
-    for paper in dict.fromkeys(table["paper"]):
-        if paper == REFERENCE:
-            continue
-        for image_set in sets:
-            rows = []
-            for _, row in table[table["paper"].isin((paper, REFERENCE))].iterrows():
-                if pd.notna(row.get(f"{image_set} accuracy")):
-                    rows.append(
-                        {k: row[k] for k in [*_GROUP, "epoch", "runs"]}
-                        | {metric: shown(row, f"{image_set} {metric}", metric) for metric in HEADLINES}
-                        | {"parameters": whole(row["parameters"]), "s/epoch": tenths(row["seconds_per_epoch"])}
-                        | {"notes": row["notes"]}
-                    )
-            if rows:
-                sections[f"{paper}: {image_set}"] = pd.DataFrame(rows)
-        failed = table[(table["paper"] == paper) & (table["failed"] > 0)]
-        if len(failed):
-            columns = [c for c in (*_GROUP, "failed", "error") if c in failed]
-            sections[f"{paper}: failed runs"] = failed[columns]
-    return sections
+def gap(row) -> str:
+    """`+26.2 ± 2.6`: how far a row's claim lies above what was found, and the half-width that decides on it."""
+    if pd.isna(row["gap"]):
+        return ""
+    decimals, factor = scale_of(row["metric"])
+    text = f"{factor * row['gap']:+.{decimals}f}"
+    return text if pd.isna(row["half_width"]) else f"{text} ± {factor * row['half_width']:.{decimals}f}"
 
 
-def readable_comparison(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """A section per paper: claimed beside reproduced, with the verdict."""
-    sections = {}
-    for paper in dict.fromkeys(table["paper"]):
-        rows = []
-        for _, row in table[table["paper"] == paper].iterrows():
-            named = row.rename({"ci_low": "reproduced_mean low", "ci_high": "reproduced_mean high"})
-            rows.append(
-                {"claim": row["claim_id"], "claimed": row["claimed"]}
-                | {"reproduced": shown(named, "reproduced_mean", row["metric"])}
-                | {"usage": row["usage"], "metric": f"{row['metric']} {row['average']}".removesuffix(" none")}
-                | {k: row[k] for k in ("system", "protocol", "init", "preset", "source", "epoch", "n_runs")}
-                | {k: row[k] for k in ("verdict", "notes")}
-            )
-        sections[paper] = pd.DataFrame(rows).fillna("").astype(str)
-    return sections
+def claimed(row) -> str:
+    """`83.2 %`, `0.86`."""
+    return f"{row['claimed']} %" if row["unit"] == "percent" else str(row["claimed"])
 
 
-def readable_per_class(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    rows = []
-    for _, row in table.iterrows():
-        rows.append(
-            {k: row[k] for k in ["paper", *_GROUP, "usage", "class", "support"]}
-            | {m: shown(row, m, "recall", "_low", "_high") for m in ("precision", "recall", "f1")}
-            | {"runs": row["n_runs"]}
-        )
-    return {"": pd.DataFrame(rows)}
+def metric_of(row) -> str:
+    """`accuracy`, `f1 macro`."""
+    return f"{row['metric']} {row['average']}".removesuffix(" none")
 
 
-def readable_protocols(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """A section per paper."""
-    sections = {}
-    for paper in dict.fromkeys(table["paper"]):
-        rows = [
-            {k: row[k] for k in [*_GROUP, "runs"]} | by_protocol(row)
-            for _, row in table[table["paper"] == paper].iterrows()
-        ]
-        sections[paper] = pd.DataFrame(rows).fillna("")
-    return sections
+def text_of(value) -> str:
+    """A value of a setup in one line."""
+    return "/".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def fields_of(changed: str) -> str:
+    """`epochs=3, score_epochs=1/3`, from the JSON in the columns `changes` and `reduced`."""
+    import json
+
+    return ", ".join(f"{name}={text_of(value)}" for name, value in json.loads(changed or "{}").items())
+
+
+def markdown(rows: Iterable[Mapping] | pd.DataFrame) -> str:
+    """A Markdown table; what would end a cell or a line is escaped."""
+    from tabulate import tabulate
+
+    table = pd.DataFrame(rows, dtype=object).fillna("")
+    if not len(table):
+        return "Nothing ran yet."
+    cells = [[_cell(value) for value in row] for row in table.itertuples(index=False)]
+    return tabulate(cells, [_cell(name) for name in table.columns], "pipe", disable_numparse=True)
+
+
+def _cell(value) -> str:
+    return " ".join(str(value).replace("\\", "\\\\").replace("|", "\\|").split())
+
+
+# Files
+
+
+def write(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
+    """Each table as csv in `folder`, and as md and tex where it is meant to be read. All are written before the first
+    old one is replaced, so that a full disk leaves those whole. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = {}
+    try:
+        for name, table in tables.items():
+            texts = {f"{name}.csv": as_csv(table)}
+            if name in READABLE and len(table) <= READABLE_ROWS:
+                texts |= {f"{name}.{form}": text for form, text in _readable(name, table).items()}
+            for file, text in texts.items():
+                partial[folder / file] = folder / f".{file}.partial"
+                partial[folder / file].write_text(text)
+        for final, written in partial.items():
+            written.replace(final)
+    finally:
+        for written in partial.values():
+            written.unlink(missing_ok=True)
+
+
+def as_csv(table: pd.DataFrame) -> str:
+    """Shares as fractions, five significant digits; an image set as its fields, a column each."""
+    return _with_columns(table).to_csv(index=False, float_format="%.5g", lineterminator="\n")
+
+
+def read(folder: Path, names: Iterable[str]) -> dict[str, pd.DataFrame]:
+    """The tables of these names as `write` left them in `folder`; image sets are whole again."""
+    return {name: _read(folder / f"{name}.csv") for name in names}
+
+
+def _with_columns(table: pd.DataFrame) -> pd.DataFrame:
+    if "image_set" not in table:
+        return table
+    place = table.columns.get_loc("image_set")
+    sets = [own if isinstance(own, ImageSet) else None for own in table["image_set"]]
+    columns = {
+        field.name: [None if own is None else _joined(getattr(own, field.name)) for own in sets]
+        for field in fields(ImageSet)
+    }
+    rest = table.drop(columns="image_set")
+    before, after = rest.iloc[:, :place], rest.iloc[:, place:]
+    return pd.concat([before, pd.DataFrame(columns, index=table.index), after], axis=1)
+
+
+def _joined(value) -> str:
+    return "+".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    if path.stat().st_size < 2:
+        return pd.DataFrame()
+    texts = dict.fromkeys(("epoch", "claimed", "fold"), str)
+    table = pd.read_csv(path, dtype=texts, keep_default_na=True, na_values=[], low_memory=False)
+    for name in table.columns[table.dtypes == object]:
+        table[name] = table[name].fillna("")
+    names = [field.name for field in fields(ImageSet)]
+    if not set(names) <= set(table):
+        return table
+    kept: dict[tuple, ImageSet | None] = {}
+    for key in table[names].drop_duplicates().itertuples(index=False):
+        usages, roles, of, pooled, subset = key
+        whole_set = ImageSet(tuple(usages.split("+")), tuple(roles.split("+")), of, str(pooled) == "True", subset)
+        kept[tuple(key)] = whole_set if usages else None
+    found = [kept[tuple(key)] for key in table[names].itertuples(index=False)]
+    place = table.columns.get_loc(names[0])
+    table = table.drop(columns=names)
+    table.insert(place, "image_set", found)
+    return table
+
+
+# What a reader sees of the short ones
+
+
+def _readable(name: str, table: pd.DataFrame) -> dict[str, str]:
+    sections = READABLE[name](table) if len(table) else {"": table}
+    text, tex = [f"# {name}\n"], []
+    for title, section in sections.items():
+        if title:
+            text.append(f"## {title}\n")
+            tex.append(f"% {title}")
+        text.append(markdown(section) + "\n")
+        tex.append(pd.DataFrame(section).to_latex(index=False, escape=True).rstrip() + "\n")
+    return {"md": "\n".join(text), "tex": "\n".join(tex)}
+
+
+def _rows(table: pd.DataFrame, cells) -> dict[str, pd.DataFrame]:
+    """A section for each paper, a row `cells(row)` below its setup."""
+    return {
+        paper: pd.DataFrame([{k: row[k] for k in SETUP[1:]} | cells(row) for _, row in own.iterrows()]).fillna("")
+        for paper, own in table.groupby("paper", sort=False)
+    }
 
 
 def by_protocol(row) -> dict[str, str]:
     """The readable cells of one row of the table `protocols`."""
+    counts = [whole(row.get(f"{name} images", math.nan)) or "0" for name in ("scored", "unseen", "fitted")]
     return {
         "scored": shown(row, "scored accuracy", "accuracy"),
         "of it unseen": shown(row, "unseen accuracy", "accuracy"),
@@ -191,41 +217,30 @@ def by_protocol(row) -> dict[str, str]:
         "scored: F1 macro": shown(row, "scored f1.macro", "f1"),
         "AUC": shown(row, "scored auc.macro", "auc"),
         "mean one-vs-rest accuracy": shown(row, "scored mean_ovr_accuracy", "accuracy"),
-        "images scored, unseen, fitted": ", ".join(
-            whole(row.get(f"{name} images")) or "0" for name in ("scored", "unseen", "fitted")
-        ),
-        "notes": row["notes"] if pd.notna(row["notes"]) else "",
+        "images scored, unseen, fitted": ", ".join(counts),
+        "notes": row["notes"],
     }
 
 
-def readable_folds(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def over_folds(row) -> dict[str, str]:
     """Mean over the folds, and in brackets the lowest and the highest."""
-    rows = []
-    for _, row in table.iterrows():
-        rows.append(
-            {k: row[k] for k in ("paper", *_GROUP, "folds", "usage")}
-            | {m: shown(row, m, m) for m in ("accuracy", "f1.macro", "auc.macro", "log_loss")}
-            | {"accuracy sd": percent(row["accuracy sd"]), "notes": row["notes"]}
-        )
-    return {"": pd.DataFrame(rows)}
-
-
-def readable_tasks(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    rows = []
-    for _, row in table.iterrows():
-        rows.append({k: row[k] for k in ("paper", *_GROUP, "runs")} | of_task(row) | {"notes": row["notes"]})
-    return {"": pd.DataFrame(rows)}
+    metrics = ("accuracy", "f1.macro", "auc.macro", "log_loss")
+    return (
+        {"folds": row["folds"], "scored on": name_of(row["image_set"])}
+        | {metric: shown(row, metric, metric) for metric in metrics}
+        | {"accuracy sd": percent(row["accuracy sd"])}
+    )
 
 
 def of_task(row) -> dict[str, str]:
     """The readable cells of one row of the table `tasks`."""
     return {
         "task": row["task"],
-        "scored on": row["usage"],
+        "scored on": name_of(row["image_set"]),
         **{metric: shown(row, metric, metric) for metric in ("accuracy", "f1.macro", "auc.macro")},
         "fitted": percent(row["fitted accuracy"]),
         "gap": percent(row["gap"]),
-        "begins as": row["begins_as"] if pd.notna(row["begins_as"]) else "",
+        "begins as": row["begins_as"] if row["begins_as"] and pd.notna(row["begins_as"]) else "",
         "parameters": whole(row["parameters"]),
         "multiply-adds": whole(row["multiply_adds"]),
         "images an epoch": whole(row["images_an_epoch"]),
@@ -234,23 +249,45 @@ def of_task(row) -> dict[str, str]:
     }
 
 
-def readable_sensitivity(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    rows = []
-    for _, row in table.iterrows():
-        rows.append(
-            {k: row[k] for k in ("paper", *_GROUP, "changes", "parameters", "usage")}
-            | {"accuracy": shown(row, "accuracy", "accuracy", "_low", "_high")}
-            | {"running training accuracy": percent(row["running_training_accuracy"]), "runs": row["n_runs"]}
-        )
-    return {"": pd.DataFrame(rows)}
+def of_change(row) -> dict[str, str]:
+    """The readable cells of one row of the table `sensitivity`."""
+    return {
+        "changed": fields_of(row["changes"]),
+        "parameters": whole(row["parameters"]),
+        "scored on": name_of(row["image_set"]),
+        "accuracy": shown(row, "accuracy", "accuracy"),
+        "running training accuracy": percent(row["running_training_accuracy"]),
+        "seeds": row["n_runs"],
+    }
 
 
-_READABLE = {
-    "summary": readable_summary,
-    "comparison": readable_comparison,
-    "per_class": readable_per_class,
-    "protocols": readable_protocols,
-    "folds": readable_folds,
-    "tasks": readable_tasks,
-    "sensitivity": readable_sensitivity,
+READABLE = {
+    "protocols": lambda table: _rows(table, lambda row: {"seeds": row["n_runs"]} | by_protocol(row)),
+    "folds": lambda table: _rows(table, over_folds),
+    "tasks": lambda table: _rows(table, lambda row: {"seeds": row["n_runs"]} | of_task(row)),
+    "sensitivity": lambda table: _rows(table, of_change),
 }
+
+
+# A terminal
+
+
+def overview(tables: Mapping[str, pd.DataFrame]) -> str:
+    """The claims outside of reports of the papers that ran, beside PrivateTest and Training."""
+    from tabulate import tabulate
+
+    table, rows = tables["comparison"], []
+    ran = set(table.loc[table["n_runs"] > 0, "paper"])
+    single = ~table["claim_id"].str.contains(".", regex=False)  # the numbers of a report are named report.class.metric
+    for _, row in table[single & table["paper"].isin(ran)].iterrows():
+        own = row["image_set"]
+        of_interest = not isinstance(own, ImageSet) or (
+            not own.pooled and not own.subset and own.usages[0] in ("PrivateTest", "Training", "UTKFace test")
+        )
+        if row["verdict"] == "not run" or of_interest:
+            setup = " ".join(str(row[k]) for k in SETUP[1:] if k != "init" and pd.notna(row[k]))
+            rows.append(
+                {"claim": row["claim_id"], "claimed": claimed(row), "found": reproduced(row), "on": name_of(own)}
+                | {"of": setup, "runs": row["n_runs"], "gap": gap(row), "verdict": row["verdict"]}
+            )
+    return tabulate(rows, "keys", disable_numparse=True, tablefmt="simple")

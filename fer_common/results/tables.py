@@ -1,118 +1,188 @@
 """The rows of every table, from groups of records, their scores and the claims; nothing is formatted here.
 
-An image set stands in a row as an `ImageSet`; `render` prints it. Needs neither keras nor tensorflow.
+`measurements` holds every number that was measured, one a row; `runs` and `epochs` hold what is no measurement; the
+others are pivots of these, and `comparison` is their join with the claims. An image set stands in a row as an
+`ImageSet`; `render` writes it as columns. Needs neither keras nor tensorflow.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from fer_common import claims
 from fer_common.claims import Claim, ClaimsFile, Hypothesis
-from fer_common.data import EMOTIONS
 from fer_common.data.passport import Passport
 from fer_common.data.utkface import ATTRIBUTES, TASKS
-from fer_common.results import groups as grouping
+from fer_common.records import Record
 from fer_common.results import verdicts
-from fer_common.results.groups import Group
+from fer_common.results.groups import Found as FoundRecord
+from fer_common.results.groups import Group, collect
 from fer_common.results.image_sets import ImageSet
 from fer_common.results.measure import Measured, Scores, kept_running
+from fer_common.results.verdicts import Found, Spread
 
-REFERENCE = "reference"
+REFERENCE = "reference"  # in place of a paper: a line to compare with
 HEADLINES = ("accuracy", "f1.macro", "f1.weighted", "auc.macro", "log_loss")
-NETWORK = "network"  # in place of an image set: what is compared is the network itself
+MAIN_PRESETS = ("full", "reduced")
 
 
 def build(
-    runs: Path, papers: list[str], passports: dict[str, Passport] | None = None, log=lambda text: None
+    runs: Path,
+    files: Sequence[ClaimsFile],
+    passports: Mapping[str, Passport],
+    *,
+    wrong: Mapping[Path, str] | None = None,
+    without_randomness: Callable[[Record], bool] = lambda record: False,
+    known_spread: Spread | None = None,
 ) -> dict[str, pd.DataFrame]:
-    """All tables of the records under `runs` and the claims of `papers`, as data frames by name.
+    """All tables of the records under `runs` and the claims in `files`, as data frames by name.
 
     passports: of `passport.read_all`; the copies without one have no PrivateTest without twins.
+    wrong: what is wrong with records that are left out. without_randomness: whether a record's system needs one run.
+    known_spread: s* of the committed records, for runs of somebody else; default: that of the records themselves.
     """
-    every = grouping.collect(runs, passports or {})
-    groups = [group for group in every if group.task == "expression"]
-    runs_of = [len(group.runs) for group in every if group.task == group.record.task]
-    log(f"{sum(runs_of)} finished runs in {len(runs_of)} groups")
+    collected = collect(runs, passports, wrong or {})
+    every = collected.groups
     scores = Scores(every)
-    crowd = from_crowd_votes(groups, passports or {})
+    spread = pd.DataFrame(verdicts.seed_spread(every, scores))
+    judges = Judges(known_spread or Spread.of_rows(spread.to_dict("records")), without_randomness)
+    measured = measurements(every, scores, files)
+    expression = [group for group in every if group.task == "expression"]
     return {
-        "summary": pd.concat([summary(groups, scores), crowd], ignore_index=True),
-        "comparison": comparison([claims.load(paper) for paper in papers], every, scores),
-        "per_class": per_class(groups, scores),
-        "protocols": protocols(groups, scores),
-        "folds": folds(groups, scores),
+        "measurements": measured,
+        "runs": of_runs(runs, collected.found, {file.paper for file in files}),
+        "epochs": of_epochs(runs, every),
+        "comparison": comparison(files, every, scores, judges),
+        "seed_spread": spread,
+        "summary": summary(measured, crowd=from_crowd_votes(expression, passports)),
+        "per_class": per_class(measured, expression, scores),
+        "protocols": protocols(expression, scores),
+        "folds": folds(measured),
         "tasks": by_task([group for group in every if "attributes" in group.record.data], scores),
-        "sensitivity": sensitivity(groups, scores),
+        "sensitivity": sensitivity(measured),
+        "confusion": confusion([group for group in expression if _prints_matrix(group, files)], scores),
     }
 
 
-def epoch_choices(group: Group, scores: Scores) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """(name, epoch of each run): the last one, and the best on the select rows where that is another."""
+# What was measured
+
+
+def measurements(groups: Iterable[Group], scores: Scores, files: Sequence[ClaimsFile]) -> pd.DataFrame:
+    """Every number, one a row: each metric on each image set, of every setup and of each of its folds.
+
+    `chosen` says how the epoch was: `last`; `best on select` where that is another one; `printed` where the paper
+    prints numbers for it. `changes` is JSON. `fold` is empty for what is about whole runs.
+    """
+    printed = {file.paper: {int(c.epoch) for c in file.all_claims() if c.epoch} for file in files}
+    rows = []
+    for group in groups:
+        if not group.runs:
+            continue
+        setup = group.key | {"data": group.record.data["fingerprint"], "changes": _json(group.record.changes)}
+        setup |= {"task": group.task}
+        for chosen, epochs in epoch_choices(group, scores, printed.get(group.record.paper, set())):
+            about = setup | {"fold": None, "epoch": _joined(epochs), "chosen": chosen}
+            for image_set in scores.sets(group):
+                for metric in scores.metrics(group):
+                    rows.append(about | _measured(metric, image_set, scores.measure(group, metric, image_set, epochs)))
+            if kept_running(group):
+                for metric in ("accuracy", "log_loss"):
+                    rows.append(about | _measured(metric, *scores.running(group, metric, epochs)))
+        for fold, own in group.by_fold().items():
+            about = setup | {"fold": fold, "epoch": _joined(own.last_epochs), "chosen": "last"}
+            for image_set in scores.sets(own):
+                for metric in HEADLINES:
+                    measured = scores.measure(own, metric, image_set, own.last_epochs)
+                    rows.append(about | _measured(metric, image_set, measured))
+    return pd.DataFrame(rows).astype({"fold": "Int64"}) if rows else pd.DataFrame(rows)
+
+
+def _measured(metric: str, image_set: ImageSet, measured: Measured) -> dict:
+    name, _, of = metric.partition(".")
+    average = of if of in ("macro", "weighted", "lowest", "highest") else ""
+    return {"image_set": image_set, "metric": name, "average": average, "class": "" if average else of} | vars(measured)
+
+
+def epoch_choices(group: Group, scores: Scores, printed: Iterable[int] = ()) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """(how it was chosen, epoch of each run): the last one, the best on the select rows, those that a paper prints."""
     last = group.last_epochs
     yield "last", last
     best = tuple(run.record.best_epoch for run in group.runs)
     if best != last and None not in best and scores.keeps(group, best):
         yield "best on select", best
+    for epoch in sorted(printed):
+        epochs = tuple(min(epoch, own) for own in last)
+        if epochs != last and scores.keeps(group, epochs):
+            yield "printed", epochs
 
 
-def summary(groups: list[Group], scores: Scores) -> pd.DataFrame:
-    """Per setup that ran: every headline metric on each image set at the last epoch, and where another is the best on
-    `select` rows after that one too; a row with the error where all its runs failed."""
+def of_runs(root: Path, found: Iterable[FoundRecord], papers: set[str]) -> pd.DataFrame:
+    """Every record: what it is of, what it took, and why it is in no main table, if so.
+
+    `left_out`: `damaged`, `symlink`, `failed`, `smoke`, `changed`, `unknown paper`, or nothing. `changes`, `reduced`,
+    `versions` and `details` are JSON.
+    """
+    rows = []
+    for each in found:
+        row = {"run": str(each.path.relative_to(root)), "left_out": each.left_out, "says": each.says}
+        if (r := each.record) is not None:
+            if not each.left_out and r.paper not in papers:
+                row["left_out"] = "unknown paper"
+            row |= {k: getattr(r, k) for k in ("paper", "system", "protocol", "init", "preset", "seed", "fold")}
+            row |= {k: _json(getattr(r, k)) for k in ("changes", "reduced")}
+            row |= {"source": r.data["source"], "data": r.data["fingerprint"], "rows": r.data["rows"]}
+            row |= {"attributes": r.data.get("attributes", {}).get("source")}
+            row |= {k: getattr(r, k) for k in ("parameters", "epochs_run", "best_epoch", "seconds_per_epoch")}
+            row |= {k: getattr(r, k) for k in ("backend", "device", "commit", "dirty", "finished")}
+            row |= {"versions": _json(r.versions), "notes": "; ".join(r.notes), "details": _json(r.details)}
+            row["learning_rate"] = r.setup.get("learning_rate")
+        rows.append(row)
+    whole = dict.fromkeys(("seed", "fold", "rows", "parameters", "epochs_run", "best_epoch"), "Int64")
+    table = pd.DataFrame(rows)
+    return table.astype({name: kind for name, kind in whole.items() if name in table})
+
+
+def of_epochs(root: Path, groups: Iterable[Group]) -> pd.DataFrame:
+    """The history of every finished run, a row an epoch, as Keras and the scripts kept it."""
     rows = []
     for group in groups:
-        if group.record.changes:
+        if group.task != group.record.task:
             continue
-        base = group.key | {"data": group.record.data["fingerprint"], "runs": len(group.runs), "failed": group.failed}
-        if not group.runs:
-            rows.append(base | {"error": group.record.error})
-            continue
-        seconds = [run.record.seconds_per_epoch for run in group.runs if run.record.seconds_per_epoch]
-        for name, epochs in epoch_choices(group, scores):
-            setup = base | {
-                "epoch": f"{name}: {'/'.join(str(e) for e in dict.fromkeys(epochs))}",
-                "parameters": group.record.parameters,
-                "seconds_per_epoch": round(float(np.median(seconds)), 1) if seconds else None,
-                "device": group.record.device,
-                "notes": group.notes,
-            }
-            for image_set in scores.sets(group):
-                rows.append(setup | {"image_set": image_set} | _wide(group, scores, HEADLINES, image_set, epochs))
+        for run in group.single_runs():
+            name = str(run.paths[0].relative_to(root))
+            rows += [{"run": name} | {k: v for k, v in epoch.items()} for epoch in run.history]
     return pd.DataFrame(rows)
 
 
-def _wide(
-    group: Group, scores: Scores, metrics: tuple[str, ...], image_set: ImageSet, epochs: tuple[int, ...]
-) -> dict[str, float]:
-    """Mean, sd, low and high of each metric, a column each."""
-    row = {}
-    for metric in metrics:
-        m = scores.measure(group, metric, image_set, epochs)
-        row |= {metric: m.mean, f"{metric} sd": m.sd, f"{metric} low": m.low, f"{metric} high": m.high}
-    return row
+def _json(value) -> str:
+    return json.dumps(value) if value else ""
 
 
-def from_crowd_votes(groups: list[Group], passports: dict[str, Passport]) -> pd.DataFrame:
-    """The reference line of each copy of the data that was run: PrivateTest from the votes of FER+ alone."""
-    rows = []
-    for fingerprint, passport in passports.items():
-        if passport.crowd and any(group.record.data["fingerprint"] == fingerprint for group in groups):
-            mean = passport.crowd.from_votes
-            half = 1.96 * np.sqrt(mean * (1 - mean) / passport.looks["PrivateTest"].images)
-            rows.append(
-                {"paper": REFERENCE, "system": "from crowd votes", "protocol": "official", "init": "-"}
-                | {"preset": "full", "source": passport.source, "data": fingerprint, "runs": 1, "failed": 0}
-                | {"epoch": "-", "image_set": ImageSet(("PrivateTest",), ("score",))}
-                | {"accuracy": mean, "accuracy low": mean - half, "accuracy high": mean + half}
-                | {"notes": "ten people's votes a face, a rule from votes to labels fitted on Training; no ceiling"}
-            )
-    return pd.DataFrame(rows)
+def _joined(epochs: Iterable[int]) -> str:
+    return "/".join(map(str, dict.fromkeys(epochs)))
 
 
-def comparison(files: list[ClaimsFile], groups: list[Group], scores: Scores) -> pd.DataFrame:
-    """Every claim beside every run that it may be about."""
+# Claims beside them
+
+
+COMPARISON_COLUMNS = [
+    *("claim_id", "paper", "headline", "images", "where", "system", "protocol", "init", "preset", "source"),
+    *("metric", "average", "epoch", "image_set", "claimed", "unit", "reproduced", "sd", "low", "high"),
+    *("gap", "half_width", "seed_part", "assumed", "n_runs", "n_images", "verdict", "notes"),
+]
+
+
+class Judges:
+    """What the verdict on a claim needs besides the claim and the run."""
+
+    def __init__(self, spread: Spread, without_randomness: Callable[[Record], bool]):
+        self.spread, self.without_randomness = spread, without_randomness
+
+
+def comparison(files: Sequence[ClaimsFile], groups: list[Group], scores: Scores, judges: Judges) -> pd.DataFrame:
+    """Every claim beside every unchanged run that it may be about, a row for each reading and image set."""
     rows = []
     for file in files:
         own = [group for group in groups if group.record.paper == file.paper]
@@ -121,27 +191,14 @@ def comparison(files: list[ClaimsFile], groups: list[Group], scores: Scores) -> 
             if claim.headline == "yes":
                 systems += file.readings.get(claim.system, [])
             ran = [g for g in own if g.record.system in systems and g.task == "expression" and g.unchanged]
-            rows += compare(claim, file.paper, ran, scores)
+            rows += compare(claim, file.paper, ran, scores, judges)
         for hypothesis in file.hypotheses:
             rows += [{"paper": file.paper} | row for row in differences(hypothesis, own, scores)]
     return pd.DataFrame(rows, columns=COMPARISON_COLUMNS).astype({"n_runs": "Int64", "n_images": "Int64"})
 
 
-COMPARISON_COLUMNS = [
-    *("claim_id", "paper", "system", "protocol", "init", "preset", "source", "metric", "average", "epoch", "image_set"),
-    *("claimed", "reproduced_mean", "reproduced_sd", "ci_low", "ci_high", "n_runs", "n_images", "verdict", "notes"),
-]
-
-
-def _values(measured: Measured) -> dict[str, float]:
-    return {
-        "reproduced_mean": measured.mean,
-        "reproduced_sd": measured.sd,
-        "ci_low": measured.low,
-        "ci_high": measured.high,
-        "n_runs": measured.n_runs,
-        "n_images": measured.n_images,
-    }
+def _reproduced(measured: Measured) -> dict[str, float]:
+    return {"reproduced": measured.mean} | {k: getattr(measured, k) for k in ("sd", "low", "high", "n_runs", "n_images")}
 
 
 def readings(claim: Claim) -> Iterator[tuple[str, str]]:
@@ -160,41 +217,40 @@ def readings(claim: Claim) -> Iterator[tuple[str, str]]:
         yield f"{claim.metric}.{claim.average}", claim.average
 
 
-def compare(claim: Claim, paper: str, groups: list[Group], scores: Scores) -> list[dict]:
+def compare(claim: Claim, paper: str, groups: list[Group], scores: Scores, judges: Judges) -> list[dict]:
     """The rows of one claim: one for each group, reading and image set, or a single `not run`."""
     base = {
         "claim_id": claim.id,
         "paper": paper,
+        "headline": claim.headline,
+        "images": claim.images,
+        "where": claim.where,
         "system": claim.system,
         "metric": claim.metric,
         "claimed": claim.value,
+        "unit": claim.unit,
     }
-    if claim.unit == "percent":
-        base["claimed"] += " %"
     rows = []
     for group in groups:
         epochs = tuple(min(int(claim.epoch or 10**9), last) for last in group.last_epochs)
         kept = scores.keeps(group, epochs)
         for metric, average in readings(claim):
             found = [
-                (name, scores.measure(group, metric, name, epochs), same_images(claim, group, name, scores))
-                for name in (scores.sets(group) if kept else [])
+                Found(own, scores.measure(group, metric, own, epochs), same_images(claim, group, own, scores))
+                for own in (scores.sets(group) if kept else [])
             ]
-            only_training = verdicts.reachable_only_on_training(claim, found)
             if claim.running != "no" and metric in ("accuracy", "log_loss") and kept_running(group):
-                running = ImageSet(("Training",), ("fit",), "running")
-                found.append((running, scores.running(group, metric, epochs), False))
-            for name, measured, same in found:
-                judged = verdicts.verdict(measured, claim, same)
-                if only_training and name.held_out:
-                    gap = 100 * (claim.number - measured.mean)
-                    judged = f"reachable only on Training (claimed {gap:.1f} points higher)"
+                found.append(Found(*scores.running(group, metric, epochs)))
+            needs_one_run = judges.without_randomness(group.record)
+            judged = verdicts.judge(claim, metric, found, judges.spread, without_randomness=needs_one_run)
+            for own, verdict in zip(found, judged, strict=True):
                 rows.append(
                     base
-                    | {k: group.key[k] for k in ("system", "protocol", "init", "preset", "source")}
-                    | {"average": average, "epoch": "/".join(map(str, dict.fromkeys(epochs))), "image_set": name}
-                    | _values(measured)
-                    | {"verdict": judged, "notes": group.notes}
+                    | group.key
+                    | {"average": average, "epoch": _joined(epochs), "image_set": own.image_set}
+                    | _reproduced(own.measured)
+                    | vars(verdict)
+                    | {"assumed": "n_images" if verdict.assumed else "", "notes": group.notes}
                 )
     return rows or [base | {"average": claim.average, "epoch": claim.epoch, "n_runs": 0, "verdict": "not run"}]
 
@@ -209,50 +265,43 @@ def same_images(claim: Claim, group: Group, image_set: ImageSet, scores: Scores)
     return bool(real and whole and (claim.n_images is None or n_images == int(claim.n_images)))
 
 
-# Claims without a number
-
-
 def differences(hypothesis: Hypothesis, groups: list[Group], scores: Scores) -> list[dict]:
     """The rows of one hypothesis: one for each preset, init and copy of the data that both sides ran on, or a single
-    `not run`."""
+    `not run`. The image set is missing where what is compared is the network itself."""
     base = {
         "claim_id": hypothesis.id,
+        "where": hypothesis.where,
+        "headline": "yes",
         "system": hypothesis.system,
         "metric": f"{hypothesis.metric} beside {hypothesis.against}",
         "average": ", ".join(hypothesis.tasks),
         "claimed": hypothesis.claimed,
     }
     rows = []
-    kinds = dict.fromkeys(map(_kind, groups))
-    for kind in kinds:
+    for kind in dict.fromkeys(map(_kind, groups)):
         own = {(g.record.system, g.task): g for g in groups if _kind(g) == kind and g.unchanged}
-        sides = [
-            [_of_task(own, system, task) for task in hypothesis.tasks]
-            for system in (hypothesis.system, hypothesis.against)
-        ]
-        seeds = [set(group.seeds) if group else set() for side in sides for group in side]
-        if common := sorted(set.intersection(*seeds)):
-            first = sides[0][0]
-            if hypothesis.metric in ("multiply_adds", "parameters"):
-                found = _cost(hypothesis, *sides)
-            else:
-                image_set, measured = scores.mean_over_tasks(
-                    sides[0], common, sides[1], gap=hypothesis.metric == "gap"
-                )
-                found = {"image_set": image_set} | _values(measured)
-                found["verdict"] = verdicts.of_difference(hypothesis, measured)
-            if hypothesis.floor:
-                baseline = _of_task(own, hypothesis.against, "expression")
-                if baseline is None:
-                    found["verdict"] = "baseline not run"
-                elif 100 * scores.mean_over_tasks([baseline], baseline.seeds)[1].mean < float(hypothesis.floor):
-                    found["verdict"] = "no baseline"
-            rows.append(
-                base
-                | {k: first.key[k] for k in ("protocol", "init", "preset", "source")}
-                | found
-                | {"epoch": str(first.record.epochs_run), "n_runs": len(common), "notes": first.notes}
-            )
+        system, against = (
+            [_of_task(own, name, task) for task in hypothesis.tasks] for name in (hypothesis.system, hypothesis.against)
+        )
+        common = sorted(set.intersection(*(set(group.seeds) if group else set() for group in (*system, *against))))
+        if not common:
+            continue
+        if hypothesis.metric in ("multiply_adds", "parameters"):
+            found = _cost(hypothesis.metric, system, against)
+        else:
+            gap = hypothesis.metric == "gap"
+            image_set, measured = scores.mean_over_tasks(system, common, against, gap=gap)
+            verdict = verdicts.of_difference(hypothesis, measured)
+            found = {"image_set": image_set} | _reproduced(measured) | {"verdict": verdict}
+        if hypothesis.floor:
+            baseline = _of_task(own, hypothesis.against, "expression")
+            if baseline is None:
+                found["verdict"] = "baseline not run"
+            elif 100 * scores.mean_over_tasks([baseline], baseline.seeds)[1].mean < float(hypothesis.floor):
+                found["verdict"] = "no baseline"
+        setup = {k: system[0].key[k] for k in ("protocol", "init", "preset", "source")}
+        epoch = str(system[0].record.epochs_run)
+        rows.append(base | setup | found | {"epoch": epoch, "n_runs": len(common), "notes": system[0].notes})
     return rows or [base | {"n_runs": 0, "verdict": "not run"}]
 
 
@@ -265,95 +314,156 @@ def _of_task(groups: dict, system: str, task: str) -> Group | None:
     return groups.get((system, task)) or groups.get((f"{system}_{task}", task))
 
 
-def _cost(hypothesis: Hypothesis, system: list[Group], against: list[Group]) -> dict:
+def _cost(metric: str, system: list[Group], against: list[Group]) -> dict:
     """The share that one side's networks have of the other's; a network of several tasks counts once."""
     totals = []
     for side in (system, against):
         networks = {group.record.system: group.record for group in side}.values()
-        costs = [
-            r.parameters if hypothesis.metric == "parameters" else r.details.get("multiply_adds") for r in networks
-        ]
+        costs = [r.parameters if metric == "parameters" else r.details.get("multiply_adds") for r in networks]
         if None in costs:
             return {"verdict": "not measured"}
         totals.append(sum(costs))
     share = totals[0] / totals[1]
-    verdict = "supported" if share < 1 else "contradicted"
-    return {"image_set": NETWORK, "reproduced_mean": share, "verdict": verdict}
+    return {"reproduced": share, "verdict": "supported" if share < 1 else "contradicted"}
 
 
 # Pivots
 
 
-def per_class(groups: list[Group], scores: Scores) -> pd.DataFrame:
+def _unchanged(measured: pd.DataFrame) -> pd.DataFrame:
+    """What whole runs of setups as the scripts have them gave in expression."""
+    return measured[(measured["changes"] == "") & measured["fold"].isna() & (measured["task"] == "expression")]
+
+
+def _pivot(measured: pd.DataFrame, keys: Sequence[str], metrics: Iterable[str]) -> pd.DataFrame:
+    """A row for each value of `keys` in their order, with mean, sd, low and high of each flat metric in columns."""
+    wanted, rows = set(metrics), {}
+    for row in measured.to_dict("records"):
+        metric = f"{row['metric']}.{row['average']}".removesuffix(".")
+        if metric in wanted and not row["class"]:
+            cells = rows.setdefault(tuple(row[k] for k in keys), {k: row[k] for k in keys})
+            cells |= {metric: row["mean"]} | {f"{metric} {k}": row[k] for k in ("sd", "low", "high")}
+    return pd.DataFrame(list(rows.values()))
+
+
+def summary(measured: pd.DataFrame, crowd: pd.DataFrame) -> pd.DataFrame:
+    """The headline metrics of every setup as the scripts have it, a row for each choice of epoch and image set, and
+    the line that the crowd's votes draw."""
+    if not len(measured):
+        return crowd
+    keys = [*SETUP, "data", "epoch", "chosen", "image_set", "n_runs", "n_images"]
+    predicted = measured[[own.of != "running" for own in measured["image_set"]]]
+    return pd.concat([_pivot(_unchanged(predicted), keys, HEADLINES), crowd], ignore_index=True)
+
+
+SETUP = ("paper", "system", "protocol", "init", "preset", "source")
+
+
+def from_crowd_votes(groups: list[Group], passports: Mapping[str, Passport]) -> pd.DataFrame:
+    """The reference line of each copy of the data that was run: PrivateTest from the votes of FER+ alone, by a rule
+    from votes to labels that was fitted on Training. No ceiling: networks also learn how this set was labelled."""
+    rows = []
+    for fingerprint, passport in passports.items():
+        if passport.crowd and any(group.record.data["fingerprint"] == fingerprint for group in groups):
+            mean, n_images = passport.crowd.from_votes, passport.looks["PrivateTest"].images
+            half = 1.96 * np.sqrt(mean * (1 - mean) / n_images)
+            rows.append(
+                {"paper": REFERENCE, "system": "from crowd votes", "protocol": "official", "init": "-"}
+                | {"preset": "full", "source": passport.source, "data": fingerprint, "epoch": "-", "chosen": "-"}
+                | {"image_set": ImageSet(("PrivateTest",), ("score",)), "n_runs": 1, "n_images": n_images}
+                | {"accuracy": mean, "accuracy low": mean - half, "accuracy high": mean + half}
+            )
+    return pd.DataFrame(rows)
+
+
+def per_class(groups: Iterable[Group], scores: Scores) -> pd.DataFrame:
     """Precision, recall and F1 of each class at the last epoch, per group and image set, with their intervals."""
     rows = []
     for group in groups:
         if not group.unchanged:
             continue
         for image_set in scores.sets(group):
-            support = scores.support(group, image_set)
-            for number, emotion in enumerate(EMOTIONS):
-                row = group.key | {"image_set": image_set, "class": emotion, "support": support[number]}
+            for name, support in zip(TASKS[group.task], scores.support(group, image_set)):
+                row = group.key | {"image_set": image_set, "class": name, "support": support}
                 for metric in ("precision", "recall", "f1"):
-                    m = scores.measure(group, f"{metric}.{emotion}", image_set, group.last_epochs)
-                    row |= {metric: m.mean, f"{metric}_sd": m.sd, f"{metric}_low": m.low, f"{metric}_high": m.high}
+                    m = scores.measure(group, f"{metric}.{name}", image_set, group.last_epochs)
+                    row |= {metric: m.mean} | {f"{metric} {k}": getattr(m, k) for k in ("sd", "low", "high")}
                 rows.append(row | {"n_runs": len(group.runs)})
     return pd.DataFrame(rows)
 
 
-def protocols(groups: list[Group], scores: Scores) -> pd.DataFrame:
+def confusion(groups: Iterable[Group], scores: Scores) -> pd.DataFrame:
+    """Counts of (true, predicted) at the last epoch, summed over seeds, on the images that are scored and that nothing
+    was fitted on; for the systems whose matrix a paper prints."""
+    rows = []
+    for group in groups:
+        for image_set in scores.sets(group):
+            if not image_set.held_out or "score" not in image_set.roles or image_set.subset:
+                continue
+            cells = [scores.cell(run, image_set, run.record.epochs_run) for run in group.runs]
+            counts = np.sum([cell.matrix for cell in cells], axis=0)
+            names = TASKS[group.task]
+            rows += [
+                group.key | {"image_set": image_set, "true": names[i], "predicted": names[j], "images": int(n)}
+                for (i, j), n in np.ndenumerate(counts)
+            ]
+    return pd.DataFrame(rows)
+
+
+def protocols(groups: Iterable[Group], scores: Scores) -> pd.DataFrame:
     """One row per setup that ran: what its protocol scores, and of this what is unseen; what was fitted."""
     rows = []
     for group in groups:
         if not group.unchanged:
             continue
-        epochs = group.last_epochs
-        row = group.key | {"runs": len(group.runs), "epoch": "/".join(map(str, dict.fromkeys(epochs)))}
+        row = group.key | {"n_runs": len(group.runs), "epoch": _joined(group.last_epochs)}
         for name, image_set in scores.of(group.runs[0]).protocol.items():
             metrics = ("accuracy", "mean_ovr_accuracy", "f1.macro", "auc.macro") if name == "scored" else ("accuracy",)
             for metric in metrics:
-                m = scores.measure(group, metric, image_set, epochs)
-                row |= {f"{name} {metric}": m.mean, f"{name} {metric} low": m.low, f"{name} {metric} high": m.high}
+                m = scores.measure(group, metric, image_set, group.last_epochs)
+                row |= {f"{name} {metric}": m.mean} | {f"{name} {metric} {k}": getattr(m, k) for k in ("low", "high")}
             row[f"{name} images"] = scores.n_images(group, image_set)
         rows.append(row | {"notes": group.notes})
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    return table.astype({name: "Int64" for name in table if name.endswith(" images")})
 
 
-def folds(groups: list[Group], scores: Scores) -> pd.DataFrame:
-    """One row per setup with several folds and image set: each metric's mean and spread over the folds."""
-    rows = []
-    for group in groups:
-        if group.record.changes or not group.folds:
-            continue
-        for image_set in scores.of(group.folds[0]).sets:
-            cells = [scores.cell(fold, image_set, fold.record.epochs_run) for fold in group.folds]
-            row = group.key | {"folds": len(cells), "image_set": image_set}
-            for metric in ("accuracy", "f1.macro", "auc.macro", "log_loss"):
-                values = np.array([cell.values[metric][0] for cell in cells])
-                row |= {metric: values.mean(), f"{metric} sd": values.std(ddof=1)}
-                row |= {f"{metric} low": values.min(), f"{metric} high": values.max()}
-            rows.append(row | {"notes": group.notes})
-    return pd.DataFrame(rows)
+def folds(measured: pd.DataFrame) -> pd.DataFrame:
+    """One row per setup with several folds and image set: each metric's mean over the folds, its sd, lowest, highest."""
+    rows = {}
+    own = measured[(measured["changes"] == "") & measured["fold"].notna()] if len(measured) else measured
+    for row in own.to_dict("records"):
+        key = tuple(row[k] for k in (*SETUP, "image_set"))
+        metric = f"{row['metric']}.{row['average']}".removesuffix(".")
+        rows.setdefault(key, {}).setdefault(metric, []).append(row["mean"])
+    table = []
+    for key, by_metric in rows.items():
+        cells = dict(zip((*SETUP, "image_set"), key)) | {"folds": len(by_metric["accuracy"])}
+        for metric in ("accuracy", "f1.macro", "auc.macro", "log_loss"):
+            values = np.array(by_metric[metric])
+            cells |= {metric: values.mean(), f"{metric} sd": values.std(ddof=1)}
+            cells |= {f"{metric} low": values.min(), f"{metric} high": values.max()}
+        table.append(cells)
+    return pd.DataFrame(table)
 
 
-def by_task(groups: list[Group], scores: Scores) -> pd.DataFrame:
+def by_task(groups: Iterable[Group], scores: Scores) -> pd.DataFrame:
     """One row per setup and task of the papers with several: scores on the tested images, the gap to the fitted ones,
     and what training cost, beyond what the network that it begins as did."""
     rows = []
     shown = [group for group in groups if group.unchanged]
     for group in shown:
-        tested, fitted = (
-            next(s for s in scores.sets(group) if s.roles == (role,) and not s.without_twins)
-            for role in ("score", "fit")
-        )
-        epochs, record = group.last_epochs, group.record
-        row = group.key | {"task": group.task, "runs": len(group.runs), "image_set": tested}
-        row |= _wide(group, scores, ("accuracy", "f1.macro", "auc.macro"), tested, epochs)
-        on_fitted = scores.measure(group, "accuracy", fitted, epochs).mean
+        tested, fitted = (scores.of(group.runs[0]).protocol[name] for name in ("scored", "fitted"))
+        record = group.record
+        row = group.key | {"task": group.task, "n_runs": len(group.runs), "image_set": tested}
+        for metric in ("accuracy", "f1.macro", "auc.macro"):
+            m = scores.measure(group, metric, tested, group.last_epochs)
+            row |= {metric: m.mean} | {f"{metric} {k}": getattr(m, k) for k in ("sd", "low", "high")}
+        on_fitted = scores.measure(group, "accuracy", fitted, group.last_epochs).mean
         # An epoch that shared the machine with other work takes longer, and says nothing of the network.
         seconds = [
             len(run.history) * np.median([epoch["seconds"] for epoch in run.history])
-            for run in group.runs
+            for run in group.single_runs()
             if run.history and "seconds" in run.history[0]
         ]
         row |= {
@@ -367,7 +477,11 @@ def by_task(groups: list[Group], scores: Scores) -> pd.DataFrame:
             "training_seconds": round(float(np.median(seconds)), 1) if seconds else None,
         }
         rows.append(row | {"notes": group.notes})
-    return pd.DataFrame(rows + _means(rows, shown, scores))
+    table = pd.DataFrame(rows + _means(rows, shown, scores))
+    return table.astype({name: "Int64" for name in COSTS[:-1] if name in table})
+
+
+COSTS = ("parameters", "multiply_adds", "images_an_epoch", "updates", "training_seconds")
 
 
 def _means(rows: list[dict], groups: list[Group], scores: Scores) -> list[dict]:
@@ -389,38 +503,40 @@ def _means(rows: list[dict], groups: list[Group], scores: Scores) -> list[dict]:
         image_set, m = scores.mean_over_tasks(parts, seeds)
         gap = -scores.mean_over_tasks(parts, seeds, gap=True)[1].mean
         networks = {row["system"]: row for row in of_tasks}.values()
-        added = ("parameters", "multiply_adds", "images_an_epoch", "updates", "training_seconds")
-        costs = {cost: [row[cost] for row in networks] for cost in added}
+        costs = {cost: [row[cost] for row in networks] for cost in COSTS}
         found.append(
             of_tasks[0]
-            | {"system": cell, "task": name, "runs": len(seeds), "image_set": image_set}
+            | {"system": cell, "task": name, "n_runs": len(seeds), "image_set": image_set}
             | {f"{metric}{end}": None for metric in ("f1.macro", "auc.macro") for end in ("", " sd", " low", " high")}
-            | {"accuracy": m.mean, "accuracy sd": m.sd, "accuracy low": m.low, "accuracy high": m.high}
+            | {"accuracy": m.mean} | {f"accuracy {k}": getattr(m, k) for k in ("sd", "low", "high")}
             | {"fitted accuracy": m.mean + gap, "gap": gap}
             | {cost: None if None in values else sum(values) for cost, values in costs.items()}
         )
     return found
 
 
-def sensitivity(groups: list[Group], scores: Scores) -> pd.DataFrame:
+def sensitivity(measured: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """Runs whose setup was changed, on the rows they watched alone: what assumed values are judged by."""
-    rows = []
-    for group in groups:
-        if not group.record.changes or not group.runs:
-            continue
-        epochs = group.last_epochs
-        for image_set in scores.sets(group):
-            if image_set.roles == ("select",) and image_set.of == "images":
-                m = scores.measure(group, "accuracy", image_set, epochs)
-                rows.append(
-                    group.key
-                    | {"changes": grouping.as_text(group.record.changes), "parameters": group.record.parameters}
-                    | {"image_set": image_set, "accuracy": m.mean, "accuracy_low": m.low, "accuracy_high": m.high}
-                    | {
-                        "running_training_accuracy": scores.running(group, "accuracy", epochs).mean
-                        if kept_running(group)
-                        else np.nan
-                    }
-                    | {"n_runs": m.n_runs, "n_images": m.n_images}
-                )
+    keys = [*SETUP, "changes"]
+    rows, running = [], {}
+    last = measured[measured["fold"].isna() & (measured["chosen"] == "last") & (measured["metric"] == "accuracy")]
+    for row in last[last["changes"] != ""].to_dict("records"):
+        image_set, key = row["image_set"], tuple(row[k] for k in keys)
+        if image_set.of == "running":
+            running[key] = row["mean"]
+        elif image_set.roles == ("select",) and image_set.of == "images":
+            [*parameters] = runs.loc[(runs[["paper", "system", "protocol", "init", "changes"]] == [*key[:4], key[6]]).all(axis=1), "parameters"]
+            rows.append(
+                {k: row[k] for k in keys}
+                | {"parameters": parameters[0], "image_set": image_set, "accuracy": row["mean"]}
+                | {f"accuracy {k}": row[k] for k in ("low", "high")}
+                | {k: row[k] for k in ("n_runs", "n_images")}
+            )
+    for row in rows:
+        row["running_training_accuracy"] = running.get(tuple(row[k] for k in keys), np.nan)
     return pd.DataFrame(rows)
+
+
+def _prints_matrix(group: Group, files: Sequence[ClaimsFile]) -> bool:
+    systems = {(file.paper, matrix.system) for file in files for matrix in file.matrices}
+    return group.unchanged and (group.record.paper, group.record.system) in systems

@@ -1,0 +1,191 @@
+"""What the benchmarks measured, as tables for README.md and docs/: a block for each committed JSON beside this file."""
+
+import json
+from pathlib import Path
+
+from fer_common.results.render import markdown
+
+
+def blocks(folder: Path) -> dict[str, str]:
+    """Every block by name, from the JSON files in `folder`."""
+    return {
+        "loading": loading(folder),
+        "training": training(folder),
+        "features": features(folder),
+        "audit power": audit_power(folder),
+        "training of folds": training_of_folds(folder),
+        "cost of networks": cost_of_networks(folder),
+        "learning rates": learning_rates(folder),
+        "building of tables": building_of_tables(folder),
+    }
+
+
+def loading(folder: Path) -> str:
+    """benchmarks/loading.json as a table."""
+    found = json.loads((folder / "loading.json").read_text())
+    rows = [
+        {
+            "reader": name,
+            "seconds": f"{row['seconds']:.2f}",
+            "against our first read": f"{row['times_our_first_read']:.2f} ×",
+            "peak memory, MiB": f"{row['peak_mib']:,}",
+        }
+        for name, row in found["readers"].items()
+    ]
+    return f"{found['csv_bytes']:,} bytes of CSV, {found['cores']} cores, imports included.\n\n{markdown(rows)}"
+
+
+def training(folder: Path) -> str:
+    """benchmarks/training.json as a table."""
+    found = json.loads((folder / "training.json").read_text())
+    rows = [
+        {
+            "variant": name,
+            "ms per step": row["ms_per_step"],
+            "speed against PyTorch in float32": f"{row['speed_against_pytorch_float32']:.2f} ×",
+        }
+        for name, row in found["variants"].items()
+    ]
+    ceiling = ", ".join(f"{value:,} GFLOP/s in {name}" for name, value in found["matrix_product_gflops"].items())
+    where = f"Batch {found['batch']}, {found['cores']} cores; a matrix product reaches {ceiling} there."
+    return f"{where}\n\n{markdown(rows)}"
+
+
+def training_of_folds(folder: Path) -> str:
+    """benchmarks/folds.json as a table, and what it says of the pipeline and of `--frozen`."""
+    found = json.loads((folder / "folds.json").read_text())
+    rows = [
+        {
+            "training": name,
+            "images/s": f"{row['images_per_second']:,}",
+            "minutes an epoch of one fold": f"{row['seconds_per_epoch'] / 60:.1f}",
+            "peak memory, MiB": f"{row['peak_mib']:,}",
+        }
+        for name, row in found["training"].items()
+    ]
+    fed, once = found["pipeline_224_px_images_per_second"], found["seconds_of_one_pass"]
+    where = (
+        f"{found['fitted']:,} images an epoch, {found['cores']} cores. The pipeline alone gives {fed:,} images/s at "
+        f"224 px. One pass of ResNet50V2 over all images at 48 px takes {once} s: `--frozen` makes one for all folds, "
+        f"where five separate ones take {5 * once} s."
+    )
+    return f"{where}\n\n{markdown(rows)}"
+
+
+def cost_of_networks(folder: Path) -> str:
+    """benchmarks/multitask.json as a table; what four networks of one task each cost together is their sum."""
+    found = json.loads((folder / "multitask.json").read_text())
+    cells = {
+        name: [own for system, own in found["networks"].items() if system.startswith(name)]
+        for name in ("multitask_light", "singletask_light", "multitask_heavy", "singletask_heavy")
+    }
+    measures = {
+        "parameters": lambda own: own["parameters"],
+        "multiply-adds of an image": lambda own: own["multiply_adds"],
+        "LiteRT file in float32, bytes": lambda own: own["float32"]["file_bytes"],
+        "LiteRT file in int8, bytes": lambda own: own["int8"]["file_bytes"],
+        "latency in LiteRT float32, ms": lambda own: own["float32"]["latency_ms"],
+        "latency in LiteRT int8, ms": lambda own: own["int8"]["latency_ms"],
+        "latency of Keras's `predict`, ms": lambda own: own["keras_predict_ms"],
+        "Keras, batches of 64: ms an image": lambda own: 1000 / own["images_per_second"],
+    }
+    rows = []
+    for measure, of in measures.items():
+        form = "{:,.2f}" if "ms" in measure else "{:,}"
+        cost = {name: sum(map(of, own)) for name, own in cells.items()}
+        first = cost["multitask_light"]
+        shown = {name if len(cells[name]) == 1 else f"{len(cells[name])} {name}": c for name, c in cost.items()}
+        rows.append(
+            {"cost": measure}
+            | {name: form.format(own) for name, own in shown.items()}
+            | {f"{list(shown)[0]} against {name}": f"{first / own:.2f} ×" for name, own in list(shown.items())[1:]}
+        )
+    where = (
+        f"{found['cores']} cores, all used by Keras; LiteRT, one image at a time, has one thread. All in float32 or, "
+        "where so named, int8; but for the last row, where heavy networks compute in bfloat16, as they do in training."
+    )
+    return f"{where}\n\n{markdown(rows)}"
+
+
+def learning_rates(folder: Path) -> str:
+    """benchmarks/learning_rates.json as a table."""
+    found = json.loads((folder / "learning_rates.json").read_text())
+    rows = [
+        {"network": system}
+        | {f"rate {rate}": f"{100 * accuracy:.1f}" for rate, accuracy in own["select_accuracy"].items()}
+        for system, own in found.items()
+    ]
+    [(epochs, seed)] = {(own["setup"]["epochs"], own["setup"]["seed"]) for own in found.values()}
+    return f"After {epochs} epochs, seed {seed}.\n\n{markdown(rows)}"
+
+
+def audit_power(folder: Path) -> str:
+    """benchmarks/audit.json: alarms on true papers, and tampered reports that are found."""
+    found = json.loads((folder / "audit.json").read_text())
+    rows = [
+        {
+            "changed": row["kind"],
+            "by": row["by"] or "",
+            "reports": row["n"],
+            "found": row["found"],
+            "found by mlscorecheck": row["mlscorecheck"],
+            "of mlscorecheck no answer": row["no_answer"],
+        }
+        for row in found["power"]
+    ]
+    true = found["true"]
+    where = (
+        f"{true['n']:,} true papers: {true['inconsistent']} called inconsistent. The suite's own papers take "
+        f"{found['papers_s']:.1f} s together, a report of seven classes {true['report_ms']:.0f} ms."
+    )
+    return f"{where}\n\n{markdown(rows)}"
+
+
+def features(folder: Path) -> str:
+    """benchmarks/features.json as two tables."""
+    found = json.loads((folder / "features.json").read_text())
+    extraction = [
+        {
+            "extraction at 48 px": name,
+            "images/s": f"{row['images_per_second']:,}",
+            "time against ours": f"{row['times_ours']:.2f} ×",
+            "peak memory, MiB": f"{row['peak_mib']:,}",
+        }
+        for name, row in found["extraction"].items()
+    ]
+    boosting = [
+        {
+            "boosting": name,
+            "seconds": row["seconds"],
+            "time against ours": f"{row['times_ours']:.2f} ×",
+            "accuracy on PublicTest": f"{100 * row['accuracy_on_public_test']:.1f}",
+            "peak memory, MiB": f"{row['peak_mib']:,}",
+        }
+        for name, row in found["boosting"].items()
+    ]
+    where = f"{found['images']:,} images, {found['rounds']} rounds, {found['cores']} cores."
+    peak = f"At 224 px our extraction peaks at {found['peak_mib_at_224_px']:,} MiB."
+    return f"{where} {peak}\n\n{markdown(extraction)}\n\n{markdown(boosting)}"
+
+
+def building_of_tables(folder: Path) -> str:
+    """benchmarks/tables.json: the committed tables cold and warm, beside scikit-learn and SciPy; and how it grows."""
+    found = json.loads((folder / "tables.json").read_text())
+    committed = found["committed"]
+    rows = [
+        {"command": name, "seconds": f"{seconds:.1f}", "peak memory, MiB": f"{committed['peak_mib'][name]:,}"}
+        for name, seconds in committed["seconds"].items()
+    ]
+    growth = [
+        {"drawn records": f"{row['records']:,}", "cold, s": f"{row['cold_s']:.1f}", "warm, s": f"{row['warm_s']:.1f}"}
+        for row in found["growth"]
+    ]
+    peer = found["peer"]
+    where = f"{found['cores']} cores, {committed['records']} records, {committed['cells']:,} cells."
+    against = (
+        f"One cell of {peer['images']:,} images, all metrics with their deviation over images: ours takes "
+        f"{1000 * peer['ours_s']:.0f} ms, scikit-learn's metrics under `scipy.stats.bootstrap` with {peer['resamples']:,} "
+        f"resamples {peer['peer_s']:.0f} s, {peer['ratio']:,.0f} times as long. The largest difference between the two "
+        f"deviations is {100 * peer['largest_difference']:.1f} % of the deviation."
+    )
+    return f"{where}\n\n{markdown(rows)}\n\n{against}\n\n{markdown(growth)}"

@@ -1,0 +1,383 @@
+"""The generated parts of README.md and docs/: tables between two marks, made from the committed tables and setups.
+
+A page holds `<!-- begin NAME -->` and `<!-- end NAME -->`; what stands between them is replaced. Prose stays as it is.
+No record is opened here. What one paper alone needs comes from its script (`Paper.blocks`), what benchmarks measured
+from `benchmarks/pages.py`.
+"""
+
+import json
+import os
+import re
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from fer_common import UserError, claims
+from fer_common.audit import VERDICTS
+from fer_common.provenance import provenance
+from fer_common.results import render, verdicts
+from fer_common.results.image_sets import ImageSet
+from fer_common.results.tables import HEADLINES, MAIN_PRESETS, REFERENCE
+
+BLOCK = re.compile(r"(<!-- begin (.+?) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
+TABLES = ("comparison", "summary", "sensitivity", "protocols", "folds", "tasks", "runs", "epochs", "seed_spread")
+PRIVATE = ImageSet(("PrivateTest",), ("score",))
+WITHOUT_TWINS = ImageSet(("PrivateTest",), ("score",), subset="without_twins")
+
+
+def renew(page: Path, blocks: Mapping[str, str]) -> None:
+    """Replace the blocks of a page, the whole file at once. Raises UserError for a block that nobody makes."""
+    partial = page.with_name(f".{page.name}.partial")
+    partial.write_text(fill(page.read_text(), blocks))
+    os.replace(partial, page)
+
+
+def fill(text: str, blocks: Mapping[str, str]) -> str:
+    """`text` with every block renewed. Raises UserError for a block that nobody makes."""
+
+    def renewed(match):
+        if match[2] not in blocks:
+            raise UserError(f"There is no generated block {match[2]!r}; there is {', '.join(blocks)}.")
+        return f"{match[1]}{blocks[match[2]]}\n{match[3]}"
+
+    return BLOCK.sub(renewed, text)
+
+
+def make_blocks(folder: Path, papers: Mapping) -> dict[str, str]:
+    """Every block by name, from the tables in `folder` and the setups and protocols of `papers` (id → Paper)."""
+    tables = render.read(folder, TABLES)
+    comparison, summary = tables["comparison"], tables["summary"]
+    blocks = {
+        "verdicts": verdicts.RULES.rstrip(),
+        "verdicts without numbers": verdicts.DIFFERENCES.rstrip(),
+        "verdict counts": verdict_counts(comparison),
+        "seed spread": seed_spread(tables["seed_spread"]),
+        "named protocols": named_protocols(papers),
+    }
+    findings = pd.read_csv(folder / "audit.csv", keep_default_na=False)
+    blocks["audit"] = audited(findings)
+    for paper in sorted(set(findings["paper"])):
+        blocks[f"{paper} audit"] = found_by_audit(findings, paper)
+    for name, paper in papers.items():
+        file = claims.load(name)
+        known_by = list(dict.fromkeys(claim.system for claim in file.all_claims() if claim.headline == "yes"))
+        others = [reading for system in known_by for reading in file.readings.get(system, [])]
+        protocols = tables["protocols"]
+        own = {
+            "headlines": headlines(comparison, file),
+            "systems": systems(summary, tables["runs"], name),
+            "values": values(paper.systems),
+            "claims": compared(comparison, name, list(paper.protocols)),
+            "statements": statements(file),
+            "sensitivity": changed(tables["sensitivity"], summary, tables["runs"], file),
+            "hypotheses": judged(comparison, file),
+            "tasks": by_task(tables["tasks"], name),
+            "overall": by_task(tables["tasks"], name, "overall"),
+            "folds": over_folds(tables["folds"], name),
+            "protocols": by_protocol(protocols, paper, known_by),
+            "every protocol": by_protocol(protocols, paper, list(paper.systems)),
+            "readings": by_protocol(protocols, paper, others),
+            "epochs": epoch_by_epoch(tables["runs"], tables["epochs"], paper, file),
+            "spent": spent(tables["runs"], tables["epochs"], name),
+        }
+        blocks |= {f"{name} {block}": text for block, text in (own | paper.blocks(tables)).items()}
+    return blocks
+
+
+def _full(table: pd.DataFrame, paper: str) -> pd.DataFrame:
+    """The rows of runs on all of FER2013: full ones, and reduced ones, which say so in their notes."""
+    if not len(table):
+        return table
+    return table[(table["paper"] == paper) & table["preset"].isin(MAIN_PRESETS) & (table["source"] == "fer2013")]
+
+
+def _if_any(rows: list[dict], *optional: str) -> list[dict]:
+    """Rows without those of the optional columns that are empty throughout."""
+    empty = [name for name in optional if not any(row[name] for row in rows)]
+    return [{k: v for k, v in row.items() if k not in empty} for row in rows]
+
+
+# Claims
+
+
+def headlines(comparison: pd.DataFrame, file: claims.ClaimsFile) -> str:
+    """The claims that the paper is known by, beside full runs on FER2013."""
+    by_id = {claim.id: claim for claim in file.all_claims() if claim.headline == "yes"}
+    rows = []
+    for _, row in _full(comparison[comparison["claim_id"].isin(by_id)], file.paper).iterrows():
+        epoch = by_id[row["claim_id"]].epoch
+        rows.append(
+            {"claimed": f"{render.claimed(row)}, images: {row['images']}{f', epoch {epoch}' if epoch else ''}"}
+            | {"protocol": row["protocol"], "scored on": render.name_of(row["image_set"])}
+            | {"found": render.reproduced(row), "seeds": row["n_runs"], "gap ± h": render.gap(row)}
+            | {"verdict": row["verdict"], "notes": row["notes"]}
+        )
+    return render.markdown(_if_any(rows, "notes"))
+
+
+def compared(comparison: pd.DataFrame, paper: str, protocols: list[str]) -> str:
+    """Every claim against full runs on FER2013, on PrivateTest and on the fitted images; under the first protocol
+    alone where there are many."""
+    own = comparison[comparison["paper"] == paper]
+    of_protocols = protocols if len(protocols) < 5 else protocols[:1]
+    rows = []
+    for _, row in own.iterrows():
+        full = row["preset"] in MAIN_PRESETS and row["source"] == "fer2013" and row["protocol"] in of_protocols
+        if row["verdict"] == "not run" or (full and _is_told(row["image_set"])):
+            rows.append(
+                {"claim": row["claim_id"], "claimed": render.claimed(row), "metric": render.metric_of(row)}
+                | {k: row[k] for k in ("system", "protocol", "init")}
+                | {"scored on": render.name_of(row["image_set"]), "found": render.reproduced(row)}
+                | {"gap ± h": render.gap(row), "verdict": row["verdict"]}
+            )
+    return render.markdown(rows)
+
+
+def _is_told(image_set: ImageSet | None) -> bool:
+    """Whether a set is PrivateTest whole, or the images that were fitted on, with those that watched among them."""
+    if image_set is None or image_set.pooled or image_set.subset:
+        return False
+    fitted = image_set.usages == ("Training",) and image_set.roles in (("fit",), ("fit", "select"))
+    return image_set.usages == ("PrivateTest",) or fitted
+
+
+def judged(comparison: pd.DataFrame, file: claims.ClaimsFile) -> str:
+    """What the paper claims without a number, each with the difference found in full runs and its verdict."""
+    rows = []
+    for said in file.hypotheses:
+        about = f"{said.system} with {said.against}, {', '.join(said.tasks)}: {said.metric}"
+        first = {"the paper": said.says, "compared": about, "claimed": said.claimed}
+        ran = _full(comparison[comparison["claim_id"] == said.id], file.paper)
+        rows += [
+            first | {"found": render.reproduced(row), "seeds": row["n_runs"], "verdict": row["verdict"]}
+            for _, row in ran.iterrows()
+        ] or [first | {"verdict": "not run"}]
+    return render.markdown(rows)
+
+
+def verdict_counts(comparison: pd.DataFrame) -> str:
+    """How many rows of the table have which verdict, by paper."""
+    counted = comparison.groupby(["verdict", "paper"]).size().unstack(fill_value=0)
+    rows = [{"verdict": verdict} | own.to_dict() | {"all": own.sum()} for verdict, own in counted.iterrows()]
+    return render.markdown(sorted(rows, key=lambda row: -row["all"]))
+
+
+def seed_spread(table: pd.DataFrame) -> str:
+    """s*, in points, of the headline metrics."""
+    rows = []
+    for _, row in table.iterrows() if len(table) else ():
+        if row["metric"] in HEADLINES:
+            decimals, factor = render.scale_of(row["metric"])
+            rows.append(
+                {"metric": row["metric"], "roles": " + ".join(row["image_set"].roles)}
+                | {"s*": f"{factor * row['sd']:.{decimals}f}", "found for": f"{row['system']}, {row['protocol']}"}
+                | {"on": render.name_of(row["image_set"]), "seeds": row["n_runs"]}
+            )
+    return render.markdown(rows)
+
+
+# Runs
+
+
+def systems(summary: pd.DataFrame, runs: pd.DataFrame, paper: str) -> str:
+    """Every system of the paper on the images of PrivateTest that nothing was fitted or selected on, for each choice of
+    epoch; and what the crowd's votes give there."""
+    shown = pd.concat([_full(summary, paper), _full(summary, REFERENCE)])
+    without = {_setup(row): row for _, row in shown.iterrows() if row["image_set"] == WITHOUT_TWINS}
+    rows = []
+    for _, row in shown[[own == PRIVATE for own in shown["image_set"]]].iterrows():
+        record = _records_of(runs, row)
+        twinless = without.get(_setup(row))
+        rows.append(
+            {k: row[k] for k in ("system", "init", "protocol")}
+            | {"epoch": f"{row['chosen']}: {row['epoch']}".removeprefix("-: "), "seeds": row["n_runs"]}
+            | {metric: render.shown(row, metric, metric) for metric in HEADLINES}
+            | {"accuracy without twins": "" if twinless is None else render.shown(twinless, "accuracy", "accuracy")}
+            | {"parameters": render.whole(record["parameters"].max()) if len(record) else ""}
+            | {"s/epoch": render.tenths(record["seconds_per_epoch"].median()) if len(record) else ""}
+            | {"notes": _notes(record)}
+        )
+    return render.markdown(_if_any(rows, "notes"))
+
+
+def _setup(row) -> tuple:
+    return tuple(row[k] for k in ("paper", "system", "protocol", "init", "preset", "source", "epoch"))
+
+
+def _records_of(runs: pd.DataFrame, row) -> pd.DataFrame:
+    """The finished, unchanged records that a row of `summary` is about."""
+    same = ["paper", "system", "protocol", "init", "preset"]
+    return runs[(runs[same] == [row[k] for k in same]).all(axis=1) & (runs["left_out"] == "")]
+
+
+def _notes(record: pd.DataFrame) -> str:
+    reduced = [f"reduced: {render.fields_of(value)}" for value in record["reduced"] if value]
+    folds = [f"fold {n}" for n in record["fold"].dropna().unique()]
+    said = [*record["notes"], *reduced, *([f"{folds[0]} alone"] if len(folds) == 1 else [])]
+    return "; ".join(dict.fromkeys(filter(None, said)))
+
+
+def values(systems: Mapping) -> str:
+    """Every value of the paper's setup, stated, inferred or assumed; then what other systems' setups default to where
+    mark or value differ."""
+    rows, known = [], set()
+    for system, setup in systems.items():
+        for name, value, mark, note in provenance(type(setup)):
+            if (name, value, mark) not in known:
+                known.add((name, value, mark))
+                default = render.text_of(value)
+                rows.append({"system": system, "value": name, "default": default, "mark": mark, "why": note})
+    return render.markdown(rows)
+
+
+def named_protocols(papers: Mapping) -> str:
+    """Each protocol that a paper's runs use: its name, what it does, who is known to have done it, and what the papers
+    call it."""
+    words: dict[str, list[str]] = {}
+    known = {}
+    for name, paper in papers.items():
+        for word, protocol in paper.protocols.items():
+            known[protocol.name] = protocol
+            if word != protocol.name:
+                words.setdefault(protocol.name, []).append(f"{word} ({name})")
+    return render.markdown(
+        [
+            {"protocol": name, "what it does": own.says, "known to have done it": ", ".join(own.known)}
+            | {"called": ", ".join(words.get(name, []))}
+            for name, own in sorted(known.items())
+        ]
+    )
+
+
+def by_protocol(protocols: pd.DataFrame, paper, systems: list[str]) -> str:
+    """What each protocol scores and gets, for some systems; full runs on FER2013, in the order of the script."""
+    rows = []
+    own = _full(protocols, paper.id)
+    for system in systems:
+        for protocol in paper.protocols:
+            for _, row in own.iterrows():
+                if (row["system"], row["protocol"]) == (system, protocol):
+                    named = {"system": system} if len(systems) > 1 else {}
+                    first = {"protocol": protocol, "init": row["init"], "seeds": row["n_runs"]}
+                    rows.append(named | first | render.by_protocol(row))
+    return render.markdown(rows)
+
+
+def by_task(table: pd.DataFrame, paper: str, only: str = "") -> str:
+    """Every system's scores on each of its tasks, or on one `only`, and what it cost."""
+    rows = [
+        {"system": row["system"], "seeds": row["n_runs"]} | render.of_task(row)
+        for _, row in _full(table, paper).iterrows()
+        if row["task"] == (only or row["task"])
+    ]
+    return render.markdown(_if_any(rows, *rows[0])) if rows else render.markdown(rows)
+
+
+def over_folds(folds: pd.DataFrame, paper: str) -> str:
+    """Each setup's mean over its folds, the lowest and highest in brackets."""
+    return render.markdown(
+        [
+            {k: row[k] for k in ("system", "protocol", "init", "preset")} | render.over_folds(row)
+            for _, row in _full(folds, paper).iterrows()
+        ]
+    )
+
+
+def epoch_by_epoch(runs: pd.DataFrame, epochs: pd.DataFrame, paper, file: claims.ClaimsFile) -> str:
+    """The losses and seconds that the paper prints for each epoch beside our own under the first protocol, the mean
+    over the folds, as far as all of them went, where several ran; before it, what ran."""
+    named = {"training_loss": "running_loss", "validation_loss": "select_loss", "seconds": "seconds"}
+    said, rows = [], []
+    for curve in file.curves:
+        printed, ours = curve.columns(), []
+        own = _full(runs[runs["left_out"] == ""], file.paper)
+        own = own[(own["system"] == curve.system) & (own["protocol"] == next(iter(paper.protocols)))]
+        if len(own):
+            first = own.iloc[0]
+            folds = ", ".join(map(str, own["fold"].dropna().unique()))
+            notes = "; ".join(filter(None, [_notes(own), f"folds {folds}" if folds.count(",") else ""]))
+            setup = f"{first['protocol']}, {first['init']}, {first['device']}; {notes or 'the full setup'}"
+            said.append(f"Ours, {curve.system}: {setup}.")
+            histories = [epochs[epochs["run"] == run].to_dict("records") for run in own["run"]]
+            ours = list(zip(*histories))
+        else:
+            said.append(f"Ours, {curve.system}: not run.")
+        for number in range(max(map(len, [*printed.values(), ours]))):
+            row = {"system": curve.system, "epoch": number + 1}
+            for name, column in named.items():
+                label, decimals = name.replace("_", " "), 1 if name == "seconds" else 2
+                row[f"{label}, printed"] = printed[name][number] if number < len(printed.get(name, [])) else ""
+                found = [at[column] for at in ours[number]] if number < len(ours) else []
+                row[f"{label}, ours"] = f"{statistics.mean(found):.{decimals}f}" if found else ""
+            rows.append(row)
+    return "\n".join([*(f"* {line}" for line in said), "", render.markdown(rows)])
+
+
+def spent(runs: pd.DataFrame, epochs: pd.DataFrame, paper: str) -> str:
+    """How many committed runs there are of a paper, and how long their epochs took, by device."""
+    if not len(runs) or not len(epochs):
+        return "Nothing ran yet."
+    seconds = epochs.groupby("run")["seconds"].sum()
+    said = []
+    for device, own in runs[(runs["paper"] == paper) & (runs["device"] != "")].groupby("device", sort=False):
+        hours = sum(seconds.get(run, 0.0) for run in own["run"]) / 3600
+        said.append(f"{len(own)} runs, {hours:.1f} hours in epochs on {device}")
+    return f"Committed: {'; '.join(said)}." if said else "Nothing ran yet."
+
+
+def changed(sensitivity: pd.DataFrame, summary: pd.DataFrame, runs: pd.DataFrame, file: claims.ClaimsFile) -> str:
+    """Runs with other assumed values, on the images that were watched, under the unchanged setup that they belong to;
+    and how far below the claim on test images."""
+    rows = []
+    tested = [claim for claim in file.all_claims() if claim.headline == "yes" and claim.images == "test"]
+    if not len(sensitivity):
+        return render.markdown(rows)
+
+    def add(row, changes: str, parameters: float, running: float) -> None:
+        rows.append(
+            {k: row[k] for k in ("system", "init")}
+            | {"changed": changes, "parameters": render.whole(parameters)}
+            | {"scored on": render.name_of(row["image_set"]), "accuracy": render.shown(row, "accuracy", "accuracy")}
+            | {f"points below {c.value} {c.unit}": f"{100 * (c.number - row['accuracy']):.1f}" for c in tested}
+            | {"running training accuracy": render.percent(running), "seeds": row["n_runs"]}
+        )
+
+    own = sensitivity[(sensitivity["paper"] == file.paper) & (sensitivity["preset"] == "custom")]
+    same = ["system", "init", "protocol", "image_set"]
+    for key, varied in own.groupby(same, sort=False):
+        unchanged = _full(summary, file.paper)
+        unchanged = unchanged[(unchanged["chosen"] == "last") & (unchanged[same] == list(key)).all(axis=1)]
+        for _, row in unchanged.iterrows():
+            add(row, "nothing", _records_of(runs, row)["parameters"].max(), float("nan"))
+        for _, row in varied.iterrows():
+            add(row, render.fields_of(row["changes"]), row["parameters"], row["running_training_accuracy"])
+    return render.markdown(rows)
+
+
+# The audit, and what the paper says
+
+
+def audited(findings: pd.DataFrame) -> str:
+    """How many findings of each verdict, by paper."""
+    counted = findings.groupby(["paper", "verdict"]).size().unstack(fill_value=0)
+    rows = [{"paper": paper} | {v: str(row.get(v, 0)) for v in VERDICTS} for paper, row in counted.iterrows()]
+    return render.markdown(rows)
+
+
+def found_by_audit(findings: pd.DataFrame, paper: str) -> str:
+    """Everything but what is simply consistent."""
+    own = findings[(findings["paper"] == paper) & ~findings["verdict"].isin(("consistent", "not applicable"))]
+    named = [", ".join(about.split(", ")[:3]) + (", …" if about.count(", ") > 2 else "") for about in own["about"]]
+    return render.markdown(
+        [
+            {"verdict": row.verdict, "about": about, "evidence": row.evidence, "only if": row.condition}
+            for row, about in zip(own.itertuples(), named)
+        ]
+    )
+
+
+def statements(file: claims.ClaimsFile) -> str:
+    """What the paper says about its numbers, contradictions and gaps included."""
+    return render.markdown([{"kind": s.kind, "the paper": s.says, "where": s.where} for s in file.statements])
