@@ -277,8 +277,8 @@ def over_folds(folds: pd.DataFrame, paper: str) -> str:
 def epoch_by_epoch(runs: Path, file: claims.ClaimsFile) -> str:
     """The losses and seconds that the paper prints for each epoch beside our own under the first protocol, the mean
     over the folds, as far as all of them went, where several ran; before it, what ran."""
-    script = importlib.import_module(f"reproductions.{file.paper}")
-    groups = tables.on_whole_fer2013(tables.collect(runs, {}), next(iter(script.PAPER.protocols))) if file.curves else []
+    script = importlib.import_module(f"reproductions.{file.paper}").PAPER
+    groups = tables.on_whole_fer2013(tables.collect(runs, {}), next(iter(script.protocols))) if file.curves else []
     ran = {group.record.system: group for group in reversed(groups)}
     named = {"training_loss": "running_loss", "validation_loss": "select_loss", "seconds": "seconds"}
     said, rows = [], []

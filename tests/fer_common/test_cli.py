@@ -93,7 +93,8 @@ def test_only_a_smoke_run_draws_the_attributes_that_are_missing(arguments, drawn
         raise NoData("There is no UTKFace.")
 
     monkeypatch.setattr(utkface, "find", missing)
-    monkeypatch.setattr(cli.subprocess, "run", lambda command: commands.append(command) or SimpleNamespace(returncode=0))
+    done = SimpleNamespace(returncode=0)
+    monkeypatch.setattr(cli.subprocess, "run", lambda command: commands.append(command) or done)
     cli.run_all(arguments)
     by_paper = {command[2].rpartition(".")[2]: command[5:] for command in commands}
     assert list(by_paper) == list(PAPERS)

@@ -248,3 +248,5 @@ def test_the_hash_covers_setup_and_data_alone():
     )
     other = records.Record(**fields, setup={"a": 2}, data={"fingerprint": "f", "rows": 10})
     assert records.config_hash(one) == records.config_hash(same) != records.config_hash(other)
+    begun = records.Record(**fields, setup={"a": 1}, data={"fingerprint": "f", "rows": 10}, weights="0123456789abcdef")
+    assert records.config_hash(begun) != records.config_hash(one)

@@ -66,6 +66,15 @@ def test_the_shares_are_what_their_names_say(real_faces):
     assert mirrored["seen"] + mirrored["score"] == pytest.approx(0.4 * 35_887, abs=2)
 
 
+def test_what_draws_nothing_says_so():
+    official, drawn = (script.PAPER.protocols[word] for word in ("official", "split_80_20"))
+    says = script.PAPER.without_randomness
+    assert says("proposed", official, "imagenet") and says("svm", official, "finetuned")
+    for chosen in (("proposed_dart", official, "imagenet"), ("random_forest", official, "imagenet")):
+        assert not says(*chosen)
+    assert not says("proposed", official, "random") and not says("proposed", drawn, "imagenet")
+
+
 def test_grouped_keeps_identical_images_on_one_side(real_faces):
     _, role = roles(real_faces, "split_80_20_grouped")
     fitted, scored = (set(real_faces.identical[role == name]) for name in ("fit", "score"))
