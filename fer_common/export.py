@@ -42,7 +42,9 @@ def multiply_adds(network) -> int:
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     given = tf.TensorSpec((1, *network.input_shape[1:]), tf.float32)
-    graph = convert_variables_to_constants_v2(tf.function(network).get_concrete_function(given)).graph
+    # Without AutoGraph, which would leave a file in the temporary folder where the process is killed.
+    traced = tf.function(network, autograph=False).get_concrete_function(given)
+    graph = convert_variables_to_constants_v2(traced).graph
     options = tf.compat.v1.profiler.ProfileOptionBuilder(tf.compat.v1.profiler.ProfileOptionBuilder.float_operation())
     options = options.with_empty_output().build()
     found = tf.compat.v1.profiler.profile(graph, cmd="scope", options=options)

@@ -116,7 +116,7 @@ def _learning_curves(path: Path, title: str, history: list[dict]) -> None:
 def _confusion(path: Path, title: str, predictions: Predictions, epoch: int, classes: Sequence[str]) -> None:
     plt = _pyplot()
     roles = by_role(predictions)
-    figure, panels = plt.subplots(1, len(roles), figsize=(5 * len(roles), 5.3), layout="constrained", squeeze=False)
+    figure, panels = plt.subplots(1, len(roles), figsize=(5 * len(roles), 6), layout="constrained", squeeze=False)
     for axes, (heading, rows) in zip(panels[0], roles):
         predicted = predictions.at(epoch)[rows].argmax(1)
         matrix = evaluation.confusion_matrix(predictions.label[rows], predicted, len(classes))
@@ -143,10 +143,13 @@ def _roc(path: Path, title: str, predictions: Predictions, epoch: int, classes: 
 
     plt = _pyplot()
     roles = by_role(predictions)
-    figure, panels = plt.subplots(1, len(roles), figsize=(4 * len(roles), 4.3), layout="constrained", squeeze=False)
+    figure, panels = plt.subplots(1, len(roles), figsize=(4 * len(roles), 4.7), layout="constrained", squeeze=False)
     for axes, (heading, rows) in zip(panels[0], roles):
         label, probabilities = predictions.label[rows], predictions.at(epoch)[rows].astype(float)
         for number, name in enumerate(classes):
+            if not 0 < (label == number).sum() < len(label):  # no curve without both kinds
+                axes.plot([], [], lw=1, label=f"{name} –")
+                continue
             false, true, _ = roc_curve(label == number, probabilities[:, number])
             axes.plot(false, true, lw=1, label=f"{name} {np.trapezoid(true, false):.3f}")
         axes.plot((0, 1), (0, 1), ":", color="grey", lw=1)

@@ -134,7 +134,7 @@ PROTOCOLS = {
         ),
         Protocol(
             "split_80_20",
-            "All three usages are pooled; at random a fifth is scored, a tenth of the rest selects, the rest is fitted.",
+            "All three usages are pooled: a fifth, drawn, is scored, a tenth of the rest selects, the rest is fitted.",
             _80_20(),
             known=("resnet50_xgboost",),
         ),

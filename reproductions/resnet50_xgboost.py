@@ -251,7 +251,8 @@ def network_for(run: experiment.Run):
     record, _, predictions = records.read(folder)
     run.saw(np.isin(run.data.row_id, predictions.row_id[predictions.role == "fit"]))
     accuracy = record.metrics[str(record.epochs_run)]["PrivateTest"]["accuracy"]
-    if run.protocol.before_split == "extractor":  # it has seen PrivateTest: what counts is the extractor that it began as
+    # It has seen PrivateTest: what counts is the extractor that it began as.
+    if run.protocol.before_split == "extractor":
         accuracy = record.details.get("continues", {}).get("private_test_accuracy")
     if accuracy is not None and accuracy < UNDERTRAINED:
         run.note(f"undertrained: the extractor fitted on Training has {100 * accuracy:.1f} % on PrivateTest")

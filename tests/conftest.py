@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +13,16 @@ import pytest
 from fer_common.data import FaceData, synthetic
 
 ROOT = Path(__file__).parent.parent
+LONGEST = 1800  # seconds that a command may take, on a machine that is busy with others
 REAL = Path(os.environ.get("FER2013") or ROOT.parent / "shared/data/fer2013/fer2013.tar.gz")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
-    """No test reads or fills the user's cache, and subprocesses inherit that."""
+    """No test reads or fills the user's cache, or leaves anything in the temporary folder, not even one that is killed;
+    subprocesses inherit that."""
     os.environ["FERREPRO_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["TMPDIR"] = tempfile.tempdir = str(tmp_path_factory.mktemp("temporary"))
 
 
 @pytest.fixture(scope="session")
@@ -51,8 +56,22 @@ def command(*arguments, check: bool = True, env: dict | None = None, **options) 
         capture_output=True,
         text=True,
         check=check,
-        **options,
+        **{"timeout": LONGEST} | options,
     )
+
+
+def wait_for(process: subprocess.Popen, happened, seconds: float = 300) -> bool:
+    """Whether `happened()` before the process ended; a process that gets to neither in time is killed, and fails."""
+    ends = time.monotonic() + seconds
+    while not happened():
+        if process.poll() is not None:
+            return False
+        if time.monotonic() > ends:
+            process.kill()
+            process.wait(30)
+            pytest.fail(f"nothing happened within {seconds:.0f} s")
+        time.sleep(0.05)
+    return True
 
 
 def write_legacy_weights(network, path: Path) -> Path:

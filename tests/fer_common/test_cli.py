@@ -2,9 +2,13 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+from fer_common import NoData, cli
+from fer_common.data import utkface
+from reproductions import PAPERS
 from tests.conftest import ROOT, command
 
 HEAVY = "keras tensorflow sklearn pandas matplotlib xgboost scipy"
@@ -69,6 +73,34 @@ def test_data_check_counts(real):
 def test_data_show_draws(tmp_path):
     command("data", "show", "--data", "synthetic", "--out", tmp_path / "faces.png")
     assert (tmp_path / "faces.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "drawn"),
+    [
+        (["--runs", "smoke"], False),
+        (["--preset", "smoke"], True),
+        (["--preset=smoke"], True),
+        (["--preset", "full", "--runs", "smoke"], False),
+        (["--preset", "smoke", "--data", "/mine"], False),
+        (["--preset", "smoke", "--attributes=/mine"], False),
+    ],
+)
+def test_only_a_smoke_run_draws_the_attributes_that_are_missing(arguments, drawn, monkeypatch):
+    commands = []
+
+    def missing():
+        raise NoData("There is no UTKFace.")
+
+    monkeypatch.setattr(utkface, "find", missing)
+    done = SimpleNamespace(returncode=0)
+    monkeypatch.setattr(cli.subprocess, "run", lambda command: commands.append(command) or done)
+    cli.run_all(arguments)
+    by_paper = {command[2].rpartition(".")[2]: command[5:] for command in commands}
+    assert list(by_paper) == list(PAPERS)
+    for paper, given in by_paper.items():
+        added = ["--data", "synthetic"] if drawn and paper == "multitask_lightweight" else []
+        assert given == [*arguments, *added]
 
 
 def test_list_names_papers_systems_and_runs():

@@ -1,12 +1,13 @@
 """What a run keeps around `fit`, with everything that Keras's own backup would lose."""
 
 import dataclasses
+import json
 import shutil
 
 import numpy as np
 import pytest
 
-from fer_common import UserError, experiment, records
+from fer_common import UserError, experiment, pictures, records
 from fer_common.protocols import PROTOCOLS
 from fer_common.provenance import assumed
 
@@ -124,6 +125,74 @@ def test_again_does_not_resume_what_a_kill_left_behind(tmp_path, capsys, monkeyp
     assert not list(tmp_path.glob("*/*/.*"))
 
 
+def test_a_picture_that_fails_is_a_warning(tmp_path, capsys, monkeypatch):
+    def fails(*_):
+        raise RuntimeError("no font")
+
+    monkeypatch.setattr(pictures, "_confusion", fails)
+    folder = run(dataclasses.replace(paper(), systems={"net": Setup(epochs=1)}), tmp_path)
+    assert records.read(folder)[0].status == "ok"
+    assert "confusion.png could not be drawn (RuntimeError: no font); the record is whole." in capsys.readouterr().err
+    assert {path.name for path in folder.iterdir()} == {
+        "record.json", "history.csv", "predictions.npz", "learning_curves.png", "roc.png", "report.txt"
+    }  # fmt: skip
+    assert not list(folder.parent.glob(".*"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Begun(Setup):
+    init: str = assumed("random", "a test")
+
+
+def scored_only(run):
+    """Nothing is trained: every image is taken for the first class with the same probability."""
+    run.history.append({"epoch": 1, "running_loss": 1.0, "running_accuracy": 0.1, "seconds": 0.0})
+    run.keep({1: np.full((len(run.data), 7), 1 / 7)})
+
+
+def test_other_weights_at_the_same_path_are_another_run(tmp_path, capsys):
+    own = dataclasses.replace(paper(), systems={"net": Begun()}, train=scored_only)
+    chosen = experiment.Options(data="synthetic", preset="smoke", runs=tmp_path / "runs")
+    weights = tmp_path / "weights.h5"
+
+    def begun(init):
+        return experiment.run(own, "net", "official", Begun(init=init), chosen)
+
+    assert records.read(begun("random"))[0].weights is None
+    weights.write_bytes(b"one")
+    first = begun(str(weights))
+    assert len(records.read(first)[0].weights) == 16
+    assert begun(str(weights)) == first and "already run" in capsys.readouterr().out
+    weights.write_bytes(b"another")
+    assert begun(str(weights)) != first
+    assert len(list(records.find(tmp_path))) == 3
+
+
+def test_a_record_from_before_checksums_counts_until_its_extractor_is_trained_again(tmp_path, capsys):
+    chosen = experiment.Options(data="synthetic", preset="smoke", runs=tmp_path)
+    alone = dataclasses.replace(paper(), systems={"net": Begun(), "extractor": Begun()}, train=scored_only)
+    before = experiment.run(alone, "net", "official", Begun(init="finetuned"), chosen)
+    extractor = experiment.run(alone, "extractor", "official", Begun(), chosen)
+    taking = dataclasses.replace(alone, extractor=lambda record, *_: extractor if record.system == "net" else None)
+
+    def extractor_finished(when):
+        record = json.loads((extractor / "record.json").read_text())
+        (extractor / "record.json").write_text(json.dumps(record | {"finished": when}))
+
+    def taken(**changes):
+        return experiment.run(
+            taking, "net", "official", Begun(init="finetuned"), dataclasses.replace(chosen, **changes)
+        )
+
+    extractor_finished("2000-01-01T00:00:00+00:00")
+    assert taken() == before and "already run" in capsys.readouterr().out
+    extractor_finished("2999-01-01T00:00:00+00:00")
+    after = taken()
+    assert after != before and before.exists() and records.read(after)[0].weights
+    extractor_finished("2000-01-01T00:00:00+00:00")
+    assert taken(again=True) == after and not before.exists()
+
+
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(paper(stop_before=2), tmp_path)
@@ -179,3 +248,5 @@ def test_the_hash_covers_setup_and_data_alone():
     )
     other = records.Record(**fields, setup={"a": 2}, data={"fingerprint": "f", "rows": 10})
     assert records.config_hash(one) == records.config_hash(same) != records.config_hash(other)
+    begun = records.Record(**fields, setup={"a": 1}, data={"fingerprint": "f", "rows": 10}, weights="0123456789abcdef")
+    assert records.config_hash(begun) != records.config_hash(one)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 
@@ -26,6 +27,14 @@ def test_an_epoch_is_a_permutation_that_a_resumed_run_shares(faces):
     assert (epochs[0] != epochs[1]).any()
     resumed, _ = pipeline.shuffled(faces.images, np.arange(700), ROWS, batch_size=32, seed=4, epochs=3, first_epoch=2)
     np.testing.assert_array_equal(np.concatenate([labels for _, labels in read(resumed)]), epochs[2])
+
+
+def test_batches_leave_nothing_in_the_temporary_folder(faces, tmp_path, monkeypatch):
+    """AutoGraph would write a file for each of our functions, and a process that is killed never removes it."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    read(pipeline.shuffled(faces.images, np.arange(700), ROWS, batch_size=32, seed=4, epochs=1)[0])
+    read(pipeline.in_order(faces.images, np.arange(700), ROWS, batch_size=32))
+    assert not list(tmp_path.iterdir())
 
 
 def test_images_go_with_their_labels(faces):

@@ -15,7 +15,7 @@ import pytest
 
 from fer_common import experiment, provenance, records
 from reproductions import cnn_13_epochs
-from tests.conftest import ROOT, command
+from tests.conftest import ROOT, command, wait_for
 
 SHORT = (
     "run",
@@ -86,7 +86,14 @@ def test_the_record(short_run):
         assert history[epoch - 1]["select_accuracy"] == pytest.approx(seen, abs=0.006)
     for name in ("learning_curves.png", "confusion.png", "roc.png", "report.txt"):
         assert (folder / name).stat().st_size > 500
-    assert "synthetic" in (folder / "report.txt").read_text() and "synthetic" in printed
+    report = (folder / "report.txt").read_text()
+    assert "synthetic" in report and "synthetic" in printed
+    order = [line.split(":")[0] for line in report.splitlines() if ": " in line and not line.startswith(" ")]
+    assert order == ["score", "select", "fit"] and "score: PrivateTest 201" in report
+    right = (predictions.at(3).argmax(1) == predictions.label)[predictions.role == "score"].mean()
+    assert f"  score  {100 * right:5.1f} % of 201  (PrivateTest 201)" in printed
+    assert "cnn: accuracy 83.2 % on test (3.3)" in printed
+    assert printed.splitlines()[-1] == f"next: ferrepro tables --runs {folder.parents[2]}"
     assert not list(folder.parent.glob(".*"))
 
 
@@ -170,20 +177,17 @@ def test_five_kills_lose_at_most_the_epoch_in_flight(tmp_path):
     kills = 0
     while kills < 5:
         process = start(*long, "--runs", tmp_path / "killed")
-        checkpoint = None
-        while checkpoint is None and process.poll() is None:
-            time.sleep(0.05)
-            checkpoint = next((tmp_path / "killed").glob("*/*/.*/checkpoint.npz"), None)
+        wait_for(process, lambda: any((tmp_path / "killed").glob("*/*/.*/checkpoint.npz")))
+        [checkpoint] = (tmp_path / "killed").glob("*/*/.*/checkpoint.npz")
         done = epochs_done(checkpoint)
         # Wait until this process has made an epoch of its own, then a moment more.
-        while process.poll() is None and epochs_done(checkpoint) == done:
-            time.sleep(0.05)
+        wait_for(process, lambda: epochs_done(checkpoint) != done)
         time.sleep(moments.uniform(0, 1.5))
         reached = epochs_done(checkpoint)
         if process.poll() is not None:
             break
         os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        process.wait(30)
         kills += 1
         assert epochs_done(checkpoint) >= reached
     printed = command(*long, "--runs", tmp_path / "killed").stdout
@@ -205,24 +209,22 @@ def epochs_done(checkpoint):
 
 def test_a_second_process_on_the_same_run_says_so_and_stops(tmp_path):
     first = start(*SHORT, "--runs", tmp_path)
-    while not list(tmp_path.glob("*/*/.*/pid")):
-        time.sleep(0.05)
+    assert wait_for(first, lambda: any(tmp_path.glob("*/*/.*/pid")))
     second = command(*SHORT, "--runs", tmp_path, check=False)
     assert second.returncode == 1
     assert f"is being made by another process (pid {first.pid})" in second.stderr
-    first.communicate()
+    first.communicate(timeout=300)
     assert first.returncode == 0 and len(folders(tmp_path)) == 1
 
 
 def test_a_full_disk_ends_in_a_sentence_and_loses_nothing(tmp_path):
     """A limit on file size stands for a full disk: after the first epoch no checkpoint can be written."""
     first = start(*SHORT, "--runs", tmp_path)
-    while not list(tmp_path.glob("*/*/.*/checkpoint.npz")):
-        time.sleep(0.05)
+    assert wait_for(first, lambda: any(tmp_path.glob("*/*/.*/checkpoint.npz")))
     first.kill()
-    first.communicate()
+    first.communicate(timeout=30)
     limited = f"ulimit -f 2000; exec {sys.executable} -m fer_common.cli {' '.join(SHORT)} --runs {tmp_path}"
-    done = subprocess.run(["bash", "-c", limited], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(["bash", "-c", limited], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "File too large" in done.stderr and "type the same command again" in done.stderr
     (folder,) = folders(tmp_path)

@@ -10,7 +10,7 @@ from fer_common import UserError, figures, pipeline, provenance, records, tables
 from fer_common.data import WITHHELD
 from fer_common.data.utkface import ATTRIBUTES, TASKS
 from reproductions import multitask_lightweight as script
-from tests.conftest import ROOT, command, csv_lines
+from tests.conftest import ROOT, command, csv_lines, wait_for
 from tests.fer_common.data.test_utkface import REAL as UTKFACE
 from tests.fer_common.data.test_utkface import archive, jpeg, names
 
@@ -225,19 +225,14 @@ def test_a_run_that_goes_on_ends_as_one_left_alone(tmp_path):
 
 
 def stop_after_first_epoch(runs, options):
-    import os
-    import signal
     import subprocess
     import sys
-    import time
 
     arguments = [sys.executable, "-m", "fer_common.cli", *map(str, (*SMOKE, *options, runs, "--epochs", 2))]
     process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while process.poll() is None:
-        if list(runs.glob("*/*/.*/checkpoint.npz")):
-            os.kill(process.pid, signal.SIGKILL)
-        time.sleep(0.05)
-    assert process.returncode == -signal.SIGKILL
+    assert wait_for(process, lambda: any(runs.glob("*/*/.*/checkpoint.npz")))
+    process.kill()
+    process.wait(30)
 
 
 @pytest.mark.smoke

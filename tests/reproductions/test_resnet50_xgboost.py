@@ -66,6 +66,15 @@ def test_the_shares_are_what_their_names_say(real_faces):
     assert mirrored["seen"] + mirrored["score"] == pytest.approx(0.4 * 35_887, abs=2)
 
 
+def test_what_draws_nothing_says_so():
+    official, drawn = (script.PAPER.protocols[word] for word in ("official", "split_80_20"))
+    says = script.PAPER.without_randomness
+    assert says("proposed", official, "imagenet") and says("svm", official, "finetuned")
+    for chosen in (("proposed_dart", official, "imagenet"), ("random_forest", official, "imagenet")):
+        assert not says(*chosen)
+    assert not says("proposed", official, "random") and not says("proposed", drawn, "imagenet")
+
+
 def test_grouped_keeps_identical_images_on_one_side(real_faces):
     _, role = roles(real_faces, "split_80_20_grouped")
     fitted, scored = (set(real_faces.identical[role == name]) for name in ("fit", "score"))
@@ -238,6 +247,65 @@ def test_every_system_leaves_a_record(tmp_path):
     expected = highest / highest.sum(1, keepdims=True)
     np.testing.assert_allclose(weighted.probabilities[-1].astype(float), expected, atol=2e-3)
     assert made["proposed"][2].probabilities.shape == (1, len(fused), len(EMOTIONS))
+
+
+def trained_extractor(runs, faces, seed=0, learning_rate=0.001, preset="full", init="random"):
+    """The folder of an extractor's record whose network was kept; nothing is trained."""
+    setup = dataclasses.replace(script.PAPER.systems["extractor"], init=init, learning_rate=learning_rate)
+    changes = {} if learning_rate == 0.001 else {"learning_rate": learning_rate}
+    record = records.Record(
+        paper="resnet50_xgboost",
+        system="extractor",
+        protocol="official",
+        init=init,
+        seed=seed,
+        preset="custom" if changes else preset,
+        changes=changes,
+        setup=dataclasses.asdict(setup),
+        data={"source": "fer2013", "fingerprint": faces.fingerprint, "rows": len(faces)},
+    )
+    network = runs / "model.keras"
+    network.parent.mkdir(exist_ok=True)
+    network.write_bytes(b"a network")
+    predictions = records.Predictions(
+        row_id=faces.row_id,
+        usage=faces.usage,
+        role=splits.official(faces),
+        label=faces.labels,
+        epochs=np.array([1], np.int16),
+        probabilities=np.full((1, len(faces), 7), 1 / 7, np.float16),
+    )
+    folder = records.folder(runs, record)
+    records.write(folder, record, [{"epoch": 1, "running_loss": 1.0}], predictions, [network])
+    return folder
+
+
+def test_the_extractor_that_is_taken_is_the_one_whose_setup_is_unchanged(faces, tmp_path):
+    protocol = script.PAPER.protocols["official"]
+
+    def taken(runs, seed=0, preset="full"):
+        record = records.Record(
+            paper="resnet50_xgboost", system="proposed", protocol="official", init="finetuned", seed=seed,
+            preset=preset, changes={}, setup={}, data={"fingerprint": faces.fingerprint},
+        )  # fmt: skip
+        return script.finetuned_record(record, experiment.Options(runs=runs), protocol)
+
+    runs = tmp_path / "runs"
+    for rate in (0.1, 0.01, 0.0001, 0.00001):
+        trained_extractor(runs, faces, learning_rate=rate)
+    with pytest.raises(UserError, match="with its setup as it is"):
+        taken(runs)
+    whole = trained_extractor(runs, faces)
+    assert whole != next(iter(sorted(whole.parent.iterdir()))), "globbing should find a changed one first"
+    assert taken(runs) == taken(runs, seed=4) == whole
+    with pytest.raises(UserError, match="which is not under"):
+        taken(runs, preset="smoke")
+    fourth = trained_extractor(runs, faces, seed=4)
+    assert taken(runs, seed=4) == fourth and taken(runs, seed=3) == whole
+    other = trained_extractor(runs, faces, init="imagenet")
+    with pytest.raises(UserError, match="may mean any of") as error:
+        taken(runs)
+    assert other.name in str(error.value) and whole.name in str(error.value)
 
 
 @pytest.mark.smoke

@@ -1,18 +1,15 @@
 """Folds as runs, the two readings of the ViT's heads, frozen backbones, and the weights' forms."""
 
 import dataclasses
-import os
-import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 
 from fer_common import UserError, data, provenance, records, tables
 from reproductions import resnet50v2_vit as script
-from tests.conftest import ROOT, assert_legacy_weights, command, write_legacy_weights
+from tests.conftest import ROOT, assert_legacy_weights, command, wait_for, write_legacy_weights
 
 SMOKE = ("run", "resnet50v2_vit", "--preset", "smoke", "--data", "synthetic")
 SMALL = {"init": "random", "image_size": 48, "layers": 2, "width": 96, "mlp_width": 192}
@@ -211,11 +208,12 @@ def test_folds_killed_twice_come_to_the_same_predictions(tmp_path):
     for finished in (1, 3):
         arguments = [sys.executable, "-m", "fer_common.cli", *map(str, (*SMOKE, *options, "--runs", killed))]
         process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while process.poll() is None:
-            if len(list(records.find(killed))) > finished and list(killed.glob("*/*/.*/checkpoint.npz")):
-                os.kill(process.pid, signal.SIGKILL)
-            time.sleep(0.05)
-        assert process.returncode == -signal.SIGKILL
+        assert wait_for(
+            process,
+            lambda: len(list(records.find(killed))) > finished and any(killed.glob("*/*/.*/checkpoint.npz")),
+        )
+        process.kill()
+        process.wait(30)
     printed = command(*SMOKE, *options, "--runs", killed).stdout
     assert "already run" in printed
     first, second = predictions_of(whole), predictions_of(killed)
