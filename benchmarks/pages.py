@@ -16,7 +16,7 @@ def blocks(folder: Path) -> dict[str, str]:
         "training of folds": training_of_folds(folder),
         "cost of networks": cost_of_networks(folder),
         "learning rates": learning_rates(folder),
-        "building of tables": building_of_tables(folder),
+        "building of tables": building_of_tables(folder) if (folder / "tables.json").exists() else "",
     }
 
 

@@ -14,6 +14,7 @@ from fer_common import NoData, UserError, experiment, records
 from fer_common.experiment import RUNS
 from reproductions import PAPERS, load
 
+ROOT = Path(__file__).parent.parent
 TABLES = Path("results/tables")
 PASSPORTS = Path("results/passports")
 Data = Annotated[
@@ -95,44 +96,71 @@ def run_all(arguments: list[str]) -> None:
 
 
 def tables(runs: Path = RUNS, tables: Path = TABLES, passports: Path = PASSPORTS) -> None:
-    """Recompute every metric from the predictions and write the tables as csv, md and tex, and a figure per paper.
+    """Recompute every metric from the predictions and write the tables as csv (the short ones as md and tex too), and
+    the figures of each paper. A record that is wrong is named and left out; the status is then 1.
 
     Args:
         runs: where the records are.
         tables: where the tables go; the figures go to `figures` beside it.
-        passports: a folder of passports, one a copy of the data (`data check --json`): they know which images of
-            PrivateTest have twins in Training, and what the crowd's votes alone give.
+        passports: a folder of passports, one a copy of the data (`data check --json`): they know which label each row
+            has, which images of PrivateTest have twins in Training, and what the crowd's votes alone give.
     """
-    from fer_common import claims, figures
-    from fer_common import tables as collector
-    from fer_common.data import passport
+    from fer_common import claims, vouch
+    from fer_common.data import cache_folder
+    from fer_common.results import figures, render, verdicts
+    from fer_common.results import tables as collector
 
     if not runs.is_dir():
         raise UserError(f"{runs}: no such folder; run a paper first, or say where its records are with --runs.")
-    built = collector.build(runs, list(PAPERS), passport.read_all(passports), log=print)
-    collector.write(built, tables)
-    (tables.parent / "figures").mkdir(exist_ok=True)
-    for paper in PAPERS if len(built["summary"]) else ():
-        own, file = built["summary"][built["summary"]["paper"] == paper], claims.load(paper)
-        known_by = [claim for claim in file.all_claims() if claim.headline == "yes"]
-        if len(own) > 12:  # a figure has room for the systems that the paper is known by
-            own = own[own["system"].isin({claim.system for claim in known_by})]
-        figures.draw_overview(own, known_by, tables.parent / "figures" / f"{paper}.png")
-        if file.matrices or file.curves:
-            under = next(iter(load(paper).protocols))
-            ran = collector.on_whole_fer2013(collector.collect(runs / paper, {}), under)
-            figures.draw_printed(file, ran, tables.parent / "figures" / f"{paper}_printed.png")
-        tasks = built["tasks"]
-        if len(tasks):
-            tasks = tasks[(tasks["paper"] == paper) & (tasks["preset"] == "full") & (tasks["source"] == "fer2013")]
-        if len(tasks):
-            figures.draw_tasks(tasks, tables.parent / "figures" / f"{paper}_tasks.png")
+    papers = Papers()
+    known = vouch.Passports.read(passports) if passports.is_dir() else vouch.Passports({}, {})
+    findings = papers.check(list(records.find(runs)), known, cache_folder() / "vouched")
+    wrong = {finding.path: finding.says for finding in findings if finding.verdict == "wrong"}
+    own = runs.resolve() == (ROOT / RUNS).resolve()
+    committed = ROOT / TABLES / "seed_spread.csv"
+    files = [claims.load(name) for name in PAPERS]
+    built = collector.build(
+        runs,
+        files,
+        known.faces,
+        wrong=wrong,
+        without_randomness=papers.without_randomness,
+        # s* is that of the committed records, for somebody else's runs too.
+        known_spread=None if own or not committed.exists() else verdicts.Spread.of_rows(render.read_spread(committed)),
+    )
+    render.write(built, tables)
+    first = {name: next(iter(paper.protocols)) for name, paper in papers.loaded.items()}
+    figures.draw(built, files, first, tables.parent / "figures")
+    print(render.overview(built))
+    print(render.found(built["runs"], tables))
     unfinished = list(Path(runs).glob("*/*/.*.partial/checkpoint.npz"))
     if unfinished:
         names = ", ".join(path.parent.name for path in unfinished)
         print(f"{len(unfinished)} unfinished runs, which the same command goes on with: {names}")
-    print(collector.overview(built))
-    print(f"{', '.join(built)} written to {tables} as csv, md and tex")
+    if wrong:
+        raise UserError(f"{len(wrong)} records are wrong and left out; `ferrepro check {runs}` says more.")
+
+
+class Papers:
+    """The suite's papers, and what of them the records are held against."""
+
+    def __init__(self):
+        self.loaded = {name: load(name) for name in PAPERS}
+        self.protocols = {name: paper.choices() for name, paper in self.loaded.items()}
+
+    def without_randomness(self, record: records.Record) -> bool:
+        """Whether every seed gives the predictions of the record."""
+        protocol = self.protocols.get(record.paper, {}).get(record.protocol)
+        paper = self.loaded.get(record.paper)
+        return bool(protocol and paper.without_randomness(record.system, protocol, record.init))
+
+    def check(self, paths: list[Path], passports, cache: Path | None = None) -> list:
+        """vouch.check_records with these papers' protocols."""
+        from fer_common import vouch
+
+        return vouch.check_records(
+            paths, passports, self.protocols, without_randomness=self.without_randomness, cache=cache
+        )
 
 
 def audit(
@@ -178,13 +206,16 @@ def audit(
 
 def docs() -> None:
     """Renew the generated parts of README.md and docs/ from the committed tables, setups and benchmarks."""
-    from fer_common import report
+    import runpy
 
-    root = Path(__file__).parent.parent
-    blocks = report.make_blocks(root)
-    for page in (root / "README.md", *sorted((root / "docs").glob("*.md"))):
-        page.write_text(report.fill(page.read_text(), blocks))
-        print(f"renewed: {page.relative_to(root)}")
+    from fer_common.results import pages
+
+    # Benchmarks are no part of an installed suite: they lie beside the pages that tell of them.
+    of_benchmarks = runpy.run_path(str(ROOT / "benchmarks" / "pages.py"))["blocks"](ROOT / "benchmarks")
+    blocks = pages.make_blocks(ROOT / TABLES, Papers().loaded) | of_benchmarks
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        pages.renew(page, blocks)
+        print(f"renewed: {page.relative_to(ROOT)}")
 
 
 def fetch() -> None:
@@ -251,9 +282,9 @@ def check(
     if json:
         json.write_text(dumps(made.as_dict(), indent=1) + "\n")
     if figure:
-        from fer_common import figures
+        from fer_common.data import drawing
 
-        figures.draw_passport(made, figure)
+        drawing.draw_passport(made, figure)
 
 
 def check_records(runs: tyro.conf.Positional[tuple[Path, ...]] = (RUNS,), passports: Path = PASSPORTS) -> None:
@@ -266,16 +297,7 @@ def check_records(runs: tyro.conf.Positional[tuple[Path, ...]] = (RUNS,), passpo
     """
     from fer_common import vouch
 
-    papers = {name: load(name) for name in PAPERS}
-    protocols = {name: paper.choices() for name, paper in papers.items()}
-
-    def without_randomness(record: records.Record) -> bool:
-        protocol = protocols.get(record.paper, {}).get(record.protocol)
-        return bool(protocol and papers[record.paper].without_randomness(record.system, protocol, record.init))
-
-    findings = vouch.check_records(
-        vouch.find(runs), vouch.Passports.read(passports), protocols, without_randomness=without_randomness
-    )
+    findings = Papers().check(vouch.find(runs), vouch.Passports.read(passports))
     print(vouch.text(findings))
     if any(finding.verdict == "wrong" for finding in findings):
         sys.exit(1)
@@ -296,9 +318,9 @@ def show(
         samples: how many a class.
     """
     from fer_common import data as data_module
-    from fer_common import figures
+    from fer_common.data import drawing
 
-    figures.draw_data(data_module.load(data, allow_subset=allow_subset), out, seed=seed, samples=samples)
+    drawing.draw_data(data_module.load(data, allow_subset=allow_subset), out, seed=seed, samples=samples)
     print(f"drawn: {out}")
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from fer_common import evaluation
 from fer_common.data import USAGES
 from fer_common.data.utkface import PARTS, TASKS
+from fer_common.plotting import pyplot
 from fer_common.records import Predictions, Record
 
 ROLES = ("score", "seen", "select", "fit")
@@ -82,17 +83,8 @@ def by_role(predictions: Predictions) -> list[tuple[str, np.ndarray]]:
     return found
 
 
-def _pyplot():
-    import matplotlib
-
-    matplotlib.use("agg")
-    import matplotlib.pyplot as plt
-
-    return plt
-
-
 def _learning_curves(path: Path, title: str, history: list[dict]) -> None:
-    plt = _pyplot()
+    plt = pyplot()
     figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     epochs = [row["epoch"] for row in history]
     for axes, metric in zip(panels, ("loss", "accuracy")):
@@ -114,7 +106,7 @@ def _learning_curves(path: Path, title: str, history: list[dict]) -> None:
 
 
 def _confusion(path: Path, title: str, predictions: Predictions, epoch: int, classes: Sequence[str]) -> None:
-    plt = _pyplot()
+    plt = pyplot()
     roles = by_role(predictions)
     figure, panels = plt.subplots(1, len(roles), figsize=(5 * len(roles), 6), layout="constrained", squeeze=False)
     for axes, (heading, rows) in zip(panels[0], roles):
@@ -141,7 +133,7 @@ def _confusion(path: Path, title: str, predictions: Predictions, epoch: int, cla
 def _roc(path: Path, title: str, predictions: Predictions, epoch: int, classes: Sequence[str]) -> None:
     from sklearn.metrics import roc_curve
 
-    plt = _pyplot()
+    plt = pyplot()
     roles = by_role(predictions)
     figure, panels = plt.subplots(1, len(roles), figsize=(4 * len(roles), 4.7), layout="constrained", squeeze=False)
     for axes, (heading, rows) in zip(panels[0], roles):

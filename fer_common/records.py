@@ -16,6 +16,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -283,11 +284,17 @@ def read_further(path: Path) -> dict[str, Predictions]:
 
 def digest(path: Path) -> str:
     """32 hex digits that change with any byte of what the record at `path` says: json, history and predictions."""
+    files = [path / "record.json", path / "history.csv", *sorted(path.glob("predictions*.npz"))]
+    there = [file for file in files if file.exists()]
+    return _digest(tuple((file, file.stat().st_mtime_ns, file.stat().st_size) for file in there))
+
+
+@lru_cache(maxsize=None)
+def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
     total = hashlib.sha256()
-    for file in (path / "record.json", path / "history.csv", *sorted(path.glob("predictions*.npz"))):
-        content = file.read_bytes() if file.exists() else b""
-        total.update(f"{file.name} {len(content)}\n".encode())
-        total.update(content)
+    for file, _, size in files:
+        total.update(f"{file.name} {size}\n".encode())
+        total.update(file.read_bytes())
     return total.hexdigest()[:32]
 
 

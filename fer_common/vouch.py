@@ -6,9 +6,11 @@ probabilities and computes the metrics from them passes. Nothing is trained here
 """
 
 import hashlib
+import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -17,12 +19,15 @@ import numpy as np
 
 from fer_common import UserError, records, splits
 from fer_common.data import USAGES, FaceData, attributes, passport
+from fer_common.keeping import keep, kept_in
+from fer_common.progress import progress
 from fer_common.protocols import Protocol
 from fer_common.records import Predictions, Record
 
 Verdict = Literal["ok", "wrong", "not checked"]
 # By paper, and then by the paper's own word for each, which is what its records say.
 Protocols = Mapping[str, Mapping[str, Protocol]]
+VERSION = 1  # raise when a check changes: what was kept of records is then made anew
 OFFICIAL = dict(zip(USAGES, ("fit", "select", "score")))
 FINETUNED = "finetuned"  # the init of a system that stands on a network trained in another run
 
@@ -55,6 +60,11 @@ class Passports:
             raise UserError(f"{folder}: no such folder; say where the passports are with --passports.")
         return cls(passport.read_all(folder), passport.read_attributes(folder))
 
+    @cached_property
+    def digest(self) -> str:
+        """Hex digits over all of them."""
+        return hashlib.sha256(msgspec.json.encode((self.faces, self.attributes), order="deterministic")).hexdigest()
+
 
 class _Ends(Exception):
     """Ends a check that does not come out right."""
@@ -86,18 +96,18 @@ def check_records(
     protocols: Protocols,
     *,
     without_randomness: Callable[[Record], bool] = lambda record: False,
-    progress: Callable[[Path], None] = lambda path: None,
+    cache: Path | None = None,
 ) -> list[Finding]:
     """All findings on the records at `paths`, and whether any two of them are one run, counted twice.
 
     without_randomness: whether the seed changes nothing in a record's system, so that another seed may give the same
-    predictions. progress: called with each path before it is checked.
+    predictions. cache: a folder that keeps what was found on a record until it, or what it was held against, changes.
     """
     findings: list[Finding] = []
     runs: dict[str, list[tuple[Path, Record]]] = defaultdict(list)
-    for path in paths:
-        progress(path)
-        own, record, run = _check(path, passports, protocols)
+    paths = list(paths)
+    for path in progress(paths, len(paths), "checking records"):
+        own, record, run = _check_or_recall(path, passports, protocols, cache)
         findings += own
         if record:
             runs[run].append((path, record))
@@ -120,6 +130,37 @@ def text(findings: list[Finding]) -> str:
     partly = {each.path for each in of["not checked"]} - wrong
     counts = f"{len(every):,} records: {len(every - wrong - partly):,} right in every check, {len(wrong):,} wrong"
     return "\n".join([*lines, counts + (f", {len(partly):,} checked in part" if partly else "")])
+
+
+class _Kept(msgspec.Struct):
+    """What the cache holds of one record."""
+
+    findings: list[tuple[str, Verdict, str]]
+    run: str
+
+
+def _check_or_recall(
+    path: Path, passports: Passports, protocols: Protocols, cache: Path | None
+) -> tuple[list[Finding], Record | None, str]:
+    """What `_check` returns, from the cache where it is there."""
+    try:
+        record = records.read_record(path)
+    except records.DamagedRecord:
+        return _check(path, passports, protocols)
+    stands_on = _stands_on(record)
+    parts = [VERSION, path.resolve().name, records.digest(path), passports.digest]
+    if stands_on:
+        parts.append(records.digest(path.resolve().parent.parent / stands_on))
+    protocol = protocols.get(record.paper, {}).get(record.protocol)
+    parts.append(protocol.name if protocol else "")
+    file = cache and cache / f"{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]}"
+    kept = file and kept_in(file, _Kept)
+    if kept:
+        return [Finding(path, *own) for own in kept.findings], record if kept.run else None, kept.run
+    findings, its_record, run = _check(path, passports, protocols)
+    if file:
+        keep(file, _Kept([(own.check, own.verdict, own.says) for own in findings], run))
+    return findings, its_record, run
 
 
 def _check(path: Path, passports: Passports, protocols: Protocols) -> tuple[list[Finding], Record | None, str]:

@@ -459,6 +459,72 @@ def floats(images: np.ndarray) -> np.ndarray:
     return images[..., None].astype(np.float32) / 255
 
 
+# Its page
+
+
+def blocks(tables) -> dict[str, str]:
+    """`changed`: systems that ran with other assumed values too; `compressed`: what pruning and LiteRT do."""
+    runs = tables["runs"]
+    if not len(runs):
+        return {"changed": changed(runs), "compressed": compressed(runs)}
+    runs = runs[(runs["paper"] == PAPER.id) & (runs["source"] == "fer2013") & (runs["attributes"] == "utkface")]
+    last = tables["epochs"].groupby("run").last()
+    runs = runs[runs["left_out"].isin(("", "changed"))].join(last.drop(columns="learning_rate"), on="run")
+    return {"changed": changed(runs), "compressed": compressed(runs[runs["left_out"] == ""])}
+
+
+def changed(runs) -> str:
+    """Accuracy on the selection images after the last epoch, task by task, of the systems that ran with other assumed
+    values too; seed by seed, the unchanged runs first."""
+    from fer_common.results.render import fields_of, markdown
+
+    rows = []
+    varied = set(runs.loc[runs["left_out"] == "changed", "system"]) if len(runs) else set()
+    for _, run in runs.sort_values(["system", "changes", "seed"]).iterrows() if varied else ():
+        if run["system"] in varied:
+            tasks = SYSTEMS[run["system"]].tasks
+            found = {task: run[f"select_{task}_accuracy"] for task in tasks} | {
+                "mean": np.mean([run[f"select_{task}_accuracy"] for task in tasks])
+            }
+            first = {"system": run["system"], "changed": fields_of(run["changes"]) or "nothing", "seed": run["seed"]}
+            rows.append(first | {name: f"{100 * accuracy:.1f}" for name, accuracy in found.items()})
+    return markdown(rows)
+
+
+def compressed(runs) -> str:
+    """What pruning to each sparsity does before any fitting on, the mean over seeds; and, seed by seed, how far LiteRT
+    is from Keras."""
+    import json
+
+    from fer_common.results.render import markdown
+
+    curves, exports, weights = {}, [], []
+    for _, run in runs.iterrows():
+        details, setup = json.loads(run["details"] or "{}"), SYSTEMS[run["system"]]
+        if pruning := details.get("pruning"):
+            points = {f"{p['sparsity']:.0%}": p for p in pruning["curve_without_fitting_on"]}
+            points[f"{setup.sparsity:.0%}, fitted on"] = run
+            for name, point in points.items():
+                mean = np.mean([point[f"select_{task}_accuracy"] for task in setup.tasks])
+                curves.setdefault(name, []).append(mean)
+            weights.append(f"seed {run['seed']}: {pruning['weights_left']:,} of {pruning['weights']:,}")
+        if export := details.get("export"):
+            exports += [(run["seed"], kind, export[kind], export["compared_images"]) for kind in ("float32", "int8")]
+    curve = [
+        {"weights cut": cut, "mean accuracy over tasks": f"{100 * np.mean(found):.1f}", "seeds": len(found)}
+        for cut, found in sorted(curves.items())
+    ]
+    rows = [
+        {"seed": seed, "LiteRT": kind, "file, bytes": f"{own['file_bytes']:,}", "test images": f"{images:,}"}
+        | {"largest difference of a probability": f"{own['largest_difference']:.2g}"}
+        | {"same class as Keras": f"{100 * own['same_class']:.2f} %"}
+        for seed, kind, own, images in sorted(exports, key=lambda row: row[:2])
+    ]
+    if not curve and not rows:
+        return markdown([])
+    return f"{markdown(curve)}\n\nWeights left after fitting on: {'; '.join(weights)}.\n\n{markdown(rows)}"
+
+
 PAPER = experiment.Paper(
     id="multitask_lightweight",
     description=__doc__,
@@ -467,6 +533,7 @@ PAPER = experiment.Paper(
     attributes=True,
     smoke={"epochs": 1, "further_epochs": 1, "filters": (8, 16, 16), "pooled_after": (1, 2, 3), "branch": 16},
     train=train,
+    blocks=blocks,
 )
 
 

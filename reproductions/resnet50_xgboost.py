@@ -575,6 +575,43 @@ def without_randomness(system: str, protocol: Protocol, init: str) -> bool:
     return draws_nothing and init != "random" and protocol.name == "official"
 
 
+# Its page
+
+
+def blocks(tables) -> dict[str, str]:
+    """`convergence`: how many epochs (rounds of boosting) each learning rate takes to the accuracy on the selection rows
+    that all of them reach; for the systems that ran with several, under `official`."""
+    import json
+
+    from fer_common.results.render import markdown
+
+    histories: dict[tuple, list[float]] = {}
+    if not len(tables["runs"]):
+        return {"convergence": markdown([])}
+    runs = tables["runs"]
+    runs = runs[(runs["paper"] == PAPER.id) & (runs["protocol"] == "official") & runs["left_out"].isin(("", "changed"))]
+    of_run = dict(list(tables["epochs"].groupby("run")))
+    for _, run in runs.iterrows():
+        if set(json.loads(run["changes"] or "{}")) <= {"learning_rate"} and run["run"] in of_run:
+            key = run["system"], run["init"], run["learning_rate"], run["seed"]
+            histories[key] = of_run[run["run"]]["select_accuracy"].fillna(0.0).tolist()
+    rates: dict[tuple[str, str], set] = {}
+    for system, init, rate, _ in histories:
+        rates.setdefault((system, init), set()).add(rate)
+    varied = {key for key, own in rates.items() if len(own) > 1}
+    rows = []
+    for init in sorted({init for _, init in varied}):
+        own = {key: found for key, found in sorted(histories.items()) if key[1] == init and key[:2] in varied}
+        target = min(max(found) for found in own.values())
+        for (system, _, rate, _), found in own.items():
+            rows.append(
+                {"system": system, "init": init, "learning rate": rate}
+                | {f"rounds to {100 * target:.1f} %": 1 + next(n for n, a in enumerate(found) if a >= target)}
+                | {"best accuracy on select": f"{100 * max(found):.1f}", "after round": 1 + found.index(max(found))}
+            )
+    return {"convergence": markdown(rows)}
+
+
 PAPER = experiment.Paper(
     id="resnet50_xgboost",
     description=__doc__,
@@ -599,6 +636,7 @@ PAPER = experiment.Paper(
     later_stages=("extractor_continued",),
     extractor=kept_extractor,
     without_randomness=without_randomness,
+    blocks=blocks,
 )
 
 

@@ -1,6 +1,6 @@
 """What a script hands over, and what is chosen for a run beside the paper's setup. Nothing here runs anything."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -62,6 +62,8 @@ class Paper:
     extractor: function(record, options, protocol) that returns the folder of the record whose network the run of
     `record` takes its features from, or begins as; None where it does not, or where that network was not kept.
     without_randomness: function(system, protocol, init) that says whether every seed gives identical predictions.
+    blocks: function(tables) that makes the blocks of the paper's page that no other paper has, by name, from the
+    tables (data frames by name).
     """
 
     id: str
@@ -76,6 +78,7 @@ class Paper:
     attributes: bool = False
     extractor: Callable[[Record, Options, Protocol], Path | None] = lambda record, options, protocol: None
     without_randomness: Callable[[str, Protocol, str], bool] = lambda system, protocol, init: False
+    blocks: Callable[[Mapping[str, Any]], dict[str, str]] = lambda tables: {}
 
     def choices(self) -> dict[str, Protocol]:
         """The protocols that can be run, by name: the paper's own words first, which win, then the canonical names."""

@@ -239,10 +239,14 @@ def _twins(record: Record, task: str, passports: Mapping[str, Passport]) -> tupl
     return tuple(passport.twins_in_training) if passport and task == "expression" else None
 
 
-def as_text(fields: dict) -> str:
+def as_text(fields: Mapping) -> str:
     """`epochs=3, score_epochs=1/3`: fields of a setup in one line."""
-    values = {name: "/".join(map(str, v)) if isinstance(v, list) else str(v) for name, v in fields.items()}
-    return ", ".join(f"{name}={value}" for name, value in values.items())
+    return ", ".join(f"{name}={value_text(value)}" for name, value in fields.items())
+
+
+def value_text(value) -> str:
+    """A value of a setup in one line."""
+    return "/".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def pool_folds(folds: list[Predictions]) -> Predictions:

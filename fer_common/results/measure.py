@@ -5,20 +5,23 @@ code of a metric changed. A file there that cannot be read counts as missing.
 """
 
 import hashlib
+import math
 import multiprocessing
-import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from fer_common import evaluation, records
+from fer_common import evaluation
 from fer_common.data import cache_folder
 from fer_common.data.utkface import TASKS
+from fer_common.keeping import keep, kept_in
 from fer_common.progress import progress
+from fer_common.records import Predictions
 from fer_common.results import image_sets
 from fer_common.results.groups import FinishedRun, Group
 from fer_common.results.image_sets import ImageSet
@@ -29,12 +32,12 @@ RUNNING = {"accuracy": "running_accuracy", "log_loss": "running_loss"}
 
 
 class Cell(msgspec.Struct, frozen=True):
-    """One run's scores on one image set after one epoch. support: images by class; values: by flat metric, (value,
-    standard deviation over images)."""
+    """One run's scores on one image set after one epoch. matrix: images by true and predicted class; values: by flat
+    metric, (value, standard deviation over images)."""
 
     image_set: ImageSet
     epoch: int
-    support: list[int]
+    matrix: list[list[int]]
     values: dict[str, tuple[float, float]]
 
 
@@ -42,6 +45,7 @@ class Scored(msgspec.Struct, frozen=True):
     """Everything that is ever asked of one run's predictions.
 
     sets: in the order in which tables show them. protocol: by `scored`, `unseen`, `fitted`. usages: images by usage.
+    right: by role, of its rows after the last epoch.
     """
 
     epochs: list[int]
@@ -49,6 +53,26 @@ class Scored(msgspec.Struct, frozen=True):
     protocol: dict[str, ImageSet]
     usages: dict[str, int]
     cells: list[Cell]
+    right: dict[str, "Right"]
+
+
+class Right(msgspec.Struct, frozen=True):
+    """Which images of one usage a run is right on, in the order of row ids: a bit each."""
+
+    usage: str
+    n: int
+    bits: bytes
+
+    @classmethod
+    def of(cls, predictions: Predictions, role: str) -> "Right":
+        rows = np.flatnonzero(predictions.role == role)
+        rows = rows[np.argsort(predictions.row_id[rows])]
+        right = predictions.probabilities[-1][rows].argmax(1) == predictions.label[rows]
+        return cls(str(predictions.usage[rows[0]]), len(rows), np.packbits(right).tobytes())
+
+    def as_numbers(self) -> np.ndarray:
+        """float (n,): 1 where the run is right."""
+        return np.unpackbits(np.frombuffer(self.bits, np.uint8), count=self.n).astype(float)
 
 
 @dataclass(frozen=True)
@@ -73,12 +97,13 @@ def score(run: FinishedRun) -> Scored:
     for image_set in dict.fromkeys([*sets, *protocol.values()]):
         rows = image_set.rows(predictions)
         label = predictions.label[rows]
-        support = np.bincount(label, minlength=len(classes)).tolist()
         for epoch in predictions.epochs.tolist():
-            values = evaluation.measures(label, predictions.at(epoch)[rows], classes)
-            cells.append(Cell(image_set, epoch, support, values))
+            probabilities = predictions.at(epoch)[rows]
+            matrix = evaluation.confusion_matrix(label, probabilities.argmax(1), len(classes)).tolist()
+            cells.append(Cell(image_set, epoch, matrix, evaluation.measures(label, probabilities, classes)))
     usages = {str(usage): int(n) for usage, n in zip(*np.unique(predictions.usage, return_counts=True))}
-    return Scored(predictions.epochs.tolist(), sets, protocol, usages, cells)
+    right = {role: Right.of(predictions, role) for role in ("score", "fit") if (predictions.role == role).any()}
+    return Scored(predictions.epochs.tolist(), sets, protocol, usages, cells, right)
 
 
 def _key(run: FinishedRun) -> str:
@@ -86,19 +111,9 @@ def _key(run: FinishedRun) -> str:
     return hashlib.sha256(described.encode()).hexdigest()[:32]
 
 
-def _kept(path: Path) -> Scored | None:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Scored)
-    except (OSError, msgspec.MsgspecError):
-        return None
-
-
 def _score_and_keep(run: FinishedRun, path: Path) -> Scored:
     found = score(run)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.partial")
-    temporary.write_bytes(msgspec.json.encode(found))
-    temporary.rename(path)
+    keep(path, found)
     return found
 
 
@@ -108,12 +123,12 @@ class Scores:
     def __init__(self, groups: Iterable[Group]):
         every = {id(run): run for group in groups for run in (*group.runs, *group.folds)}
         folder = cache_folder() / "scores"
-        paths = {number: folder / f"{_key(run)}.json" for number, run in every.items()}
-        self._of = {number: _kept(path) for number, path in paths.items()}
+        paths = {number: folder / _key(run) for number, run in every.items()}
+        self._of = {number: kept_in(path, Scored) for number, path in paths.items()}
         missing = [number for number, found in self._of.items() if found is None]
         jobs = [(every[number], paths[number]) for number in missing]
         self._of |= zip(missing, progress(_on_all_cores(jobs), len(jobs), "scoring runs"))
-        self._right: dict[tuple[int, str], tuple[str, np.ndarray]] = {}
+        self._measured: dict[tuple, Measured] = {}
         self._cells = {
             number: {(cell.image_set, cell.epoch): cell for cell in scored.cells} for number, scored in self._of.items()
         }
@@ -131,7 +146,7 @@ class Scores:
     def support(self, group: Group, image_set: ImageSet) -> list[int]:
         """Images by class, as in the first run."""
         run = group.runs[0]
-        return self.cell(run, image_set, self.of(run).epochs[-1]).support
+        return [sum(row) for row in self.cell(run, image_set, self.of(run).epochs[-1]).matrix]
 
     def n_images(self, group: Group, image_set: ImageSet) -> int:
         return sum(self.support(group, image_set))
@@ -146,29 +161,20 @@ class Scores:
 
     def measure(self, group: Group, metric: str, image_set: ImageSet, epochs: tuple[int, ...]) -> Measured:
         """`metric` over the group's seeds, at `epochs[i]` of the i-th run."""
-        n_images = self.n_images(group, image_set)
-        cells = [self.cell(run, image_set, epoch).values[metric] for run, epoch in zip(group.runs, epochs)]
-        values, image_sds = zip(*cells)
-        return over_seeds(metric, values, float(np.mean(image_sds)), n_images)
+        key = id(group.runs[0]), len(group.runs), metric, image_set, epochs
+        if key not in self._measured:
+            cells = [self.cell(run, image_set, epoch).values[metric] for run, epoch in zip(group.runs, epochs)]
+            values, image_sds = zip(*cells)
+            n_images = self.n_images(group, image_set)
+            self._measured[key] = over_seeds(metric, values, sum(image_sds) / len(image_sds), n_images)
+        return self._measured[key]
 
-    def running(self, group: Group, metric: str, epochs: tuple[int, ...]) -> Measured:
+    def running(self, group: Group, metric: str, epochs: tuple[int, ...]) -> tuple[ImageSet, Measured]:
         """`accuracy` or `log_loss` as Keras kept it while it trained, dropout included: no score of the network."""
         values = [run.history[epoch - 1][RUNNING[metric]] for run, epoch in zip(group.runs, epochs)]
-        n_images = sum(self.support(group, self.of(group.runs[0]).protocol["fitted"]))
+        fitted = self.of(group.runs[0]).protocol["fitted"]
         # A loss kept only as an epoch's mean has no spread over images to be had; that over seeds is what remains.
-        return over_seeds(metric, values, np.nan, n_images)
-
-    def right(self, run: FinishedRun, role: str) -> tuple[str, np.ndarray]:
-        """(usage of the rows of this role, float (rows,): 1 where the run is right after its last epoch), in the order
-        of row ids."""
-        key = id(run), role
-        if key not in self._right:
-            found = run.predictions()
-            rows = np.flatnonzero(found.role == role)
-            rows = rows[np.argsort(found.row_id[rows])]
-            right = found.probabilities[-1][rows].argmax(1) == found.label[rows]
-            self._right[key] = str(found.usage[rows[0]]), right.astype(float)
-        return self._right[key]
+        return replace(fitted, of="running"), over_seeds(metric, values, np.nan, self.n_images(group, fitted))
 
     def mean_over_tasks(
         self, system: list[Group], seeds: list[int], against: list[Group] | None = None, *, gap: bool = False
@@ -198,9 +204,8 @@ class Scores:
         return ImageSet(tuple(scored), ("score",)), measured
 
     def _right_by_seed(self, group: Group, seeds: list[int], role: str) -> tuple[str, np.ndarray]:
-        found = {run.record.seed: run for run in group.runs}
-        usages, right = zip(*(self.right(found[seed], role) for seed in seeds))
-        return usages[0], np.stack(right)
+        by_seed = {run.record.seed: self.of(run).right[role] for run in group.runs}
+        return by_seed[seeds[0]].usage, np.stack([by_seed[seed].as_numbers() for seed in seeds])
 
 
 def kept_running(group: Group) -> bool:
@@ -213,12 +218,13 @@ def over_seeds(metric: str, values: list[float], image_sd: float, n_images: int)
 
     image_sd: standard deviation over images of the mean; that of an accuracy follows from its value.
     """
-    mean, n = float(np.mean(values)), len(values)
+    n = len(values)
+    mean = sum(values) / n
     if metric == "accuracy":
-        image_sd = float(np.sqrt(mean * (1 - mean) / n_images))
-    sd = float(np.std(values, ddof=1)) if n > 1 else np.nan
+        image_sd = math.sqrt(mean * (1 - mean) / n_images)
+    sd = math.sqrt(sum((value - mean) ** 2 for value in values) / (n - 1)) if n > 1 else math.nan
     half = half_interval(sd, n, image_sd)
-    highest = np.inf if metric == "log_loss" else 1.0
+    highest = math.inf if metric == "log_loss" else 1.0
     return Measured(mean, sd, max(mean - half, 0.0), min(mean + half, highest), image_sd, n, n_images)
 
 
@@ -230,9 +236,10 @@ def half_interval(sd: float, n: int, image_sd: float) -> float:
     """
     if n == 1:
         return 1.96 * image_sd
-    return float(np.sqrt(student(n) ** 2 * sd**2 / n + np.nan_to_num(1.96 * image_sd) ** 2))
+    return math.hypot(student(n) * sd / math.sqrt(n), 0.0 if math.isnan(image_sd) else 1.96 * image_sd)
 
 
+@lru_cache
 def student(n: int) -> float:
     """The two-sided 95 % quantile of Student's distribution for n − 1 degrees of freedom."""
     from scipy.special import stdtrit

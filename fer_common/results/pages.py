@@ -5,7 +5,6 @@ No record is opened here. What one paper alone needs comes from its script (`Pap
 from `benchmarks/pages.py`.
 """
 
-import json
 import os
 import re
 import statistics
@@ -18,6 +17,7 @@ from fer_common import UserError, claims
 from fer_common.audit import VERDICTS
 from fer_common.provenance import provenance
 from fer_common.results import render, verdicts
+from fer_common.results.groups import value_text
 from fer_common.results.image_sets import ImageSet
 from fer_common.results.tables import HEADLINES, MAIN_PRESETS, REFERENCE
 
@@ -227,7 +227,7 @@ def values(systems: Mapping) -> str:
         for name, value, mark, note in provenance(type(setup)):
             if (name, value, mark) not in known:
                 known.add((name, value, mark))
-                default = render.text_of(value)
+                default = value_text(value)
                 rows.append({"system": system, "value": name, "default": default, "mark": mark, "why": note})
     return render.markdown(rows)
 

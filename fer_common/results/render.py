@@ -1,5 +1,6 @@
 """Names, decimals, and the files of the tables: csv for machines, md and tex for those that are short enough to read."""
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from fer_common.results.groups import as_text
 from fer_common.results.image_sets import ImageSet
 from fer_common.results.tables import SETUP
 
@@ -84,16 +86,9 @@ def metric_of(row) -> str:
     return f"{row['metric']} {row['average']}".removesuffix(" none")
 
 
-def text_of(value) -> str:
-    """A value of a setup in one line."""
-    return "/".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-
-
 def fields_of(changed: str) -> str:
     """`epochs=3, score_epochs=1/3`, from the JSON in the columns `changes` and `reduced`."""
-    import json
-
-    return ", ".join(f"{name}={text_of(value)}" for name, value in json.loads(changed or "{}").items())
+    return as_text(json.loads(changed or "{}"))
 
 
 def markdown(rows: Iterable[Mapping] | pd.DataFrame) -> str:
@@ -144,6 +139,11 @@ def read(folder: Path, names: Iterable[str]) -> dict[str, pd.DataFrame]:
     return {name: _read(folder / f"{name}.csv") for name in names}
 
 
+def read_spread(path: Path) -> list[dict]:
+    """The rows of a `seed_spread.csv`."""
+    return _read(path).to_dict("records")
+
+
 def _with_columns(table: pd.DataFrame) -> pd.DataFrame:
     if "image_set" not in table:
         return table
@@ -159,29 +159,42 @@ def _with_columns(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _joined(value) -> str:
-    return "+".join(value) if isinstance(value, tuple) else str(value)
+    if isinstance(value, bool):
+        return "yes" if value else ""
+    return "+".join(value) if isinstance(value, tuple) else value
 
 
 def _read(path: Path) -> pd.DataFrame:
     if path.stat().st_size < 2:
         return pd.DataFrame()
-    texts = dict.fromkeys(("epoch", "claimed", "fold"), str)
-    table = pd.read_csv(path, dtype=texts, keep_default_na=True, na_values=[], low_memory=False)
-    for name in table.columns[table.dtypes == object]:
+    table = pd.read_csv(path, dtype=dict.fromkeys(TEXTS, str), low_memory=False)
+    for name in table.columns.intersection(TEXTS):
         table[name] = table[name].fillna("")
     names = [field.name for field in fields(ImageSet)]
     if not set(names) <= set(table):
         return table
-    kept: dict[tuple, ImageSet | None] = {}
-    for key in table[names].drop_duplicates().itertuples(index=False):
-        usages, roles, of, pooled, subset = key
-        whole_set = ImageSet(tuple(usages.split("+")), tuple(roles.split("+")), of, str(pooled) == "True", subset)
-        kept[tuple(key)] = whole_set if usages else None
-    found = [kept[tuple(key)] for key in table[names].itertuples(index=False)]
+    keys = list(table[names].itertuples(index=False, name=None))
+    known = {key: _image_set(*key) for key in set(keys)}
     place = table.columns.get_loc(names[0])
     table = table.drop(columns=names)
-    table.insert(place, "image_set", found)
+    table.insert(place, "image_set", [known[key] for key in keys])
     return table
+
+
+# Columns of text, which may be empty throughout.
+TEXTS = [
+    *SETUP,
+    *("attributes", "data", "changes", "reduced", "versions", "details", "notes", "device", "backend", "commit"),
+    *("left_out", "says", "run", "finished", "epoch", "chosen", "metric", "average", "class", "task", "begins_as"),
+    *("usages", "roles", "of", "pooled", "subset", "claim_id", "headline", "images", "where", "claimed", "unit"),
+    *("assumed", "verdict", "true", "predicted"),
+]
+
+
+def _image_set(usages: str, roles: str, of: str, pooled: str, subset: str) -> ImageSet | None:
+    if not usages:
+        return None
+    return ImageSet(tuple(usages.split("+")), tuple(roles.split("+")), of, pooled == "yes", subset)
 
 
 # What a reader sees of the short ones
@@ -291,3 +304,20 @@ def overview(tables: Mapping[str, pd.DataFrame]) -> str:
                 | {"of": setup, "runs": row["n_runs"], "gap": gap(row), "verdict": row["verdict"]}
             )
     return tabulate(rows, "keys", disable_numparse=True, tablefmt="simple")
+
+
+def found(runs: pd.DataFrame, folder: Path) -> str:
+    """How many records there are, which are in no main table and why, and where to see them."""
+    where = {
+        "changed": "sensitivity.csv and measurements.csv have them",
+        "smoke": "every row says `smoke`, and no page has one",
+        "unknown paper": "there are no claims to set them beside",
+    }
+    counts = runs["left_out"].value_counts() if len(runs) else {}
+    lines = [f"{len(runs):,} records; {counts.get('', 0):,} are of a paper's own setup on all of its data."]
+    for why, number in counts.items():
+        if why:
+            lines.append(f"  {number:,} {why}: {where.get(why, 'runs.csv names them')}")
+    for _, row in runs[runs["left_out"] == "damaged"].iterrows() if len(runs) else ():
+        lines.append(f"  wrong: {row['run']}: {row['says']}")
+    return "\n".join([*lines, f"Tables are in {folder}."])

@@ -17,8 +17,7 @@ from fer_common.data.passport import Passport
 from fer_common.data.utkface import ATTRIBUTES, TASKS
 from fer_common.records import Record
 from fer_common.results import verdicts
-from fer_common.results.groups import Found as FoundRecord
-from fer_common.results.groups import Group, collect
+from fer_common.results.groups import FoundRecord, Group, collect
 from fer_common.results.image_sets import ImageSet
 from fer_common.results.measure import Measured, Scores, kept_running
 from fer_common.results.verdicts import Found, Spread
@@ -49,19 +48,20 @@ def build(
     spread = pd.DataFrame(verdicts.seed_spread(every, scores))
     judges = Judges(known_spread or Spread.of_rows(spread.to_dict("records")), without_randomness)
     measured = measurements(every, scores, files)
+    listed = of_runs(runs, collected.found, {file.paper for file in files})
     expression = [group for group in every if group.task == "expression"]
     return {
         "measurements": measured,
-        "runs": of_runs(runs, collected.found, {file.paper for file in files}),
+        "runs": listed,
         "epochs": of_epochs(runs, every),
         "comparison": comparison(files, every, scores, judges),
         "seed_spread": spread,
         "summary": summary(measured, crowd=from_crowd_votes(expression, passports)),
-        "per_class": per_class(measured, expression, scores),
+        "per_class": per_class(expression, scores),
         "protocols": protocols(expression, scores),
         "folds": folds(measured),
         "tasks": by_task([group for group in every if "attributes" in group.record.data], scores),
-        "sensitivity": sensitivity(measured),
+        "sensitivity": sensitivity(measured, listed),
         "confusion": confusion([group for group in expression if _prints_matrix(group, files)], scores),
     }
 
@@ -89,7 +89,8 @@ def measurements(groups: Iterable[Group], scores: Scores, files: Sequence[Claims
                     rows.append(about | _measured(metric, image_set, scores.measure(group, metric, image_set, epochs)))
             if kept_running(group):
                 for metric in ("accuracy", "log_loss"):
-                    rows.append(about | _measured(metric, *scores.running(group, metric, epochs)))
+                    image_set, running = scores.running(group, metric, epochs)
+                    rows.append(about | _measured(metric, image_set, running))
         for fold, own in group.by_fold().items():
             about = setup | {"fold": fold, "epoch": _joined(own.last_epochs), "chosen": "last"}
             for image_set in scores.sets(own):
@@ -517,24 +518,26 @@ def _means(rows: list[dict], groups: list[Group], scores: Scores) -> list[dict]:
 
 def sensitivity(measured: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """Runs whose setup was changed, on the rows they watched alone: what assumed values are judged by."""
+    if not len(measured):
+        return measured
     keys = [*SETUP, "changes"]
-    rows, running = [], {}
+    parameters = {tuple(row[k] for k in keys): row["parameters"] for row in runs.to_dict("records")}
     last = measured[measured["fold"].isna() & (measured["chosen"] == "last") & (measured["metric"] == "accuracy")]
+    rows, running = [], {}
     for row in last[last["changes"] != ""].to_dict("records"):
         image_set, key = row["image_set"], tuple(row[k] for k in keys)
         if image_set.of == "running":
             running[key] = row["mean"]
         elif image_set.roles == ("select",) and image_set.of == "images":
-            [*parameters] = runs.loc[(runs[["paper", "system", "protocol", "init", "changes"]] == [*key[:4], key[6]]).all(axis=1), "parameters"]
             rows.append(
                 {k: row[k] for k in keys}
-                | {"parameters": parameters[0], "image_set": image_set, "accuracy": row["mean"]}
+                | {"parameters": parameters[key], "image_set": image_set, "accuracy": row["mean"]}
                 | {f"accuracy {k}": row[k] for k in ("low", "high")}
                 | {k: row[k] for k in ("n_runs", "n_images")}
             )
-    for row in rows:
-        row["running_training_accuracy"] = running.get(tuple(row[k] for k in keys), np.nan)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(
+        [row | {"running_training_accuracy": running.get(tuple(row[k] for k in keys), np.nan)} for row in rows]
+    )
 
 
 def _prints_matrix(group: Group, files: Sequence[ClaimsFile]) -> bool:

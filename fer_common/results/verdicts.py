@@ -1,6 +1,6 @@
 """What a claim's gap to a run allows one to say: the rules, for numbers and for differences between two systems."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,6 +86,11 @@ class Spread:
     """s*: the largest standard deviation over seeds, by metric and roles."""
 
     largest: dict[tuple[str, tuple[str, ...]], float]
+
+    @classmethod
+    def of_rows(cls, rows: Iterable[Mapping]) -> "Spread":
+        """From the rows of `seed_spread`."""
+        return cls({(row["metric"], row["image_set"].roles): row["sd"] for row in rows})
 
     def of(self, metric: str, roles: tuple[str, ...]) -> float:
         """NaN where no group of three seeds tells."""
