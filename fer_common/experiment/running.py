@@ -336,7 +336,9 @@ class Run:
             first_epoch=self.first_epoch,
             preprocessing=preprocessing,
         )
-        watched = pipeline.in_order(images, labels, select, batch_size=BATCH, preprocessing=preprocessing)
+        watched = None
+        if len(select):
+            watched = pipeline.in_order(images, labels, select, batch_size=BATCH, preprocessing=preprocessing)
         callbacks = list(callbacks)
         return {
             "x": batches,
@@ -344,7 +346,7 @@ class Run:
             "shuffle": False,  # the batches are shuffled already
             "epochs": epochs,
             "initial_epoch": self.first_epoch,
-            "validation_data": watched if len(select) else None,
+            "validation_data": watched,
             "callbacks": [*callbacks, checkpoint.callback_for(self, callbacks, set(score_epochs))],
             "verbose": 1 if sys.stdout.isatty() else 2,
         }
