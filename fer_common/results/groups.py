@@ -144,7 +144,7 @@ def collect(root: Path, passports: Mapping[str, Passport], wrong: Mapping[Path, 
             for task in (r.task, *r.further_metrics):
                 by_setup.setdefault((*key, task), []).append((path, r))
     groups = [_group(task, same, passports) for (*_, task), same in sorted(by_setup.items())]
-    found = [FoundRecord(path, r, _left_out(r)) for path, r in read.items() if path not in wrong]
+    found = [FoundRecord(path, r, _left_out(r), r.error or "") for path, r in read.items() if path not in wrong]
     found += [FoundRecord(path, read.get(path), "damaged", says) for path, says in wrong.items()]
     found += [FoundRecord(path, None, "symlink", "symbolic links are not followed") for path in _symlinks(root)]
     return Collected(groups, sorted(found, key=lambda each: each.path))

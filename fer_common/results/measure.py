@@ -203,6 +203,10 @@ class Scores:
         measured = Measured(mean, sd, mean - half, mean + half, float(image_sd), n, sum(scored.values()))
         return ImageSet(tuple(scored), ("score",)), measured
 
+    def tells(self, group: Group, role: str) -> bool:
+        """Whether each of its runs has images of this role."""
+        return all(role in self.of(run).right for run in group.runs)
+
     def _right_by_seed(self, group: Group, seeds: list[int], role: str) -> tuple[str, np.ndarray]:
         by_seed = {run.record.seed: self.of(run).right[role] for run in group.runs}
         return by_seed[seeds[0]].usage, np.stack([by_seed[seed].as_numbers() for seed in seeds])

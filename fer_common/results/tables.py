@@ -289,6 +289,8 @@ def differences(hypothesis: Hypothesis, groups: list[Group], scores: Scores) -> 
             continue
         if hypothesis.metric in ("multiply_adds", "parameters"):
             found = _cost(hypothesis.metric, system, against)
+        elif hypothesis.metric == "gap" and not all(scores.tells(group, "fit") for group in (*system, *against)):
+            found = {"verdict": "not measured"}
         else:
             gap = hypothesis.metric == "gap"
             image_set, measured = scores.mean_over_tasks(system, common, against, gap=gap)
@@ -454,13 +456,14 @@ def by_task(groups: Iterable[Group], scores: Scores) -> pd.DataFrame:
     rows = []
     shown = [group for group in groups if group.unchanged]
     for group in shown:
-        tested, fitted = (scores.of(group.runs[0]).protocol[name] for name in ("scored", "fitted"))
+        tested, fitted = _tested(group, scores), scores.of(group.runs[0]).protocol.get("fitted")
         record = group.record
         row = group.key | {"task": group.task, "n_runs": len(group.runs), "image_set": tested}
         for metric in ("accuracy", "f1.macro", "auc.macro"):
             m = scores.measure(group, metric, tested, group.last_epochs)
             row |= {metric: m.mean} | {f"{metric} {k}": getattr(m, k) for k in ("sd", "low", "high")}
-        on_fitted = scores.measure(group, "accuracy", fitted, group.last_epochs).mean
+        # Pooled folds have no fitted images: each was held out by one of them.
+        on_fitted = scores.measure(group, "accuracy", fitted, group.last_epochs).mean if fitted else np.nan
         # An epoch that shared the machine with other work takes longer, and says nothing of the network.
         seconds = [
             len(run.history) * np.median([epoch["seconds"] for epoch in run.history])
@@ -480,6 +483,12 @@ def by_task(groups: Iterable[Group], scores: Scores) -> pd.DataFrame:
         rows.append(row | {"notes": group.notes})
     table = pd.DataFrame(rows + _means(rows, shown, scores))
     return table.astype({name: "Int64" for name in COSTS[:-1] if name in table})
+
+
+def _tested(group: Group, scores: Scores) -> ImageSet:
+    """What the protocol scores; where all folds score the same images, these."""
+    scored = scores.of(group.runs[0])
+    return scored.protocol.get("scored") or next(own for own in scored.sets if own.held_out and "score" in own.roles)
 
 
 COSTS = ("parameters", "multiply_adds", "images_an_epoch", "updates", "training_seconds")
@@ -502,7 +511,8 @@ def _means(rows: list[dict], groups: list[Group], scores: Scores) -> list[dict]:
         if not seeds:
             continue
         image_set, m = scores.mean_over_tasks(parts, seeds)
-        gap = -scores.mean_over_tasks(parts, seeds, gap=True)[1].mean
+        told = all(scores.tells(part, "fit") for part in parts)
+        gap = -scores.mean_over_tasks(parts, seeds, gap=True)[1].mean if told else np.nan
         networks = {row["system"]: row for row in of_tasks}.values()
         costs = {cost: [row[cost] for row in networks] for cost in COSTS}
         found.append(

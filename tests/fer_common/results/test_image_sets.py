@@ -1,0 +1,90 @@
+"""Which images a number is about: roles are never mixed up, and a set knows whether anything was fitted on it."""
+
+import numpy as np
+import pytest
+
+from fer_common.results import groups, image_sets, render
+from fer_common.results.image_sets import ImageSet
+from tests.builders import predictions
+
+
+def test_each_usage_and_each_role_apart():
+    role = np.array(["score"] * 1000, "<U6")
+    role[:480] = "fit"
+    role[480:600] = "select"
+    found = predictions(1, (0.9, 0.5, 0.5), role=role)
+    sets = image_sets.of_predictions(found)
+    assert sets == [
+        ImageSet(("PrivateTest",), ("score",)),
+        ImageSet(("PublicTest",), ("score",)),
+        ImageSet(("Training",), ("fit", "select")),
+        ImageSet(("Training",), ("fit",)),
+        ImageSet(("Training",), ("select",)),
+        ImageSet(("PublicTest", "PrivateTest"), ("score",)),
+    ]
+    assert [own.held_out for own in sets] == [True, True, False, False, True, True]
+    assert [int(own.rows(found).sum()) for own in sets] == [200, 200, 600, 480, 120, 400]
+
+
+def test_pooled_usages_are_told_apart_by_role_alone():
+    role = np.array(["fit", "fit", "fit", "seen", "score"] * 200, "<U6")
+    found = predictions(0, (0.5, 0.5, 0.5), role=role)
+    every = ("Training", "PublicTest", "PrivateTest")
+    sets = image_sets.of_predictions(found)
+    wanted = [("fit",), ("score",), ("seen",), ("score", "seen")]
+    assert sets == [ImageSet(every, roles, pooled=True) for roles in wanted]
+    assert [own.held_out for own in sets] == [False, True, False, False]
+    assert image_sets.of_protocol(found) == {
+        "scored": ImageSet(every, ("score", "seen"), pooled=True),
+        "unseen": ImageSet(every, ("score",), pooled=True),
+        "fitted": ImageSet(every, ("fit",), pooled=True),
+    }
+
+
+def folds(aside=True):
+    """Five folds of 1,000 rows; PrivateTest (200 rows) kept aside and scored by all, or folded too."""
+    made = []
+    for fold in range(5):
+        role = np.where(np.arange(1000) % 5 == fold, "score", "fit")
+        if aside:
+            role[800:] = "score"
+        made.append(predictions(fold, (0.8, 0.8, 0.8), role=role, epochs=(13,)))
+    return made
+
+
+def test_folds_of_a_seed_become_one_out_of_fold_run():
+    single = folds()
+    pooled = groups.pool_folds(single)
+    assert pooled.row_id.tolist() == list(range(1000)) and set(pooled.role) == {"score"}
+    mean = np.mean([fold.probabilities[0, 900].astype(float) for fold in single], axis=0)
+    np.testing.assert_allclose(pooled.probabilities[0, 900].astype(float), mean, atol=1e-3)
+    for row in (0, 7, 799):
+        np.testing.assert_array_equal(pooled.probabilities[0, row], single[row % 5].probabilities[0, row])
+    out_of_fold = ImageSet(("Training", "PublicTest"), ("score",), "out_of_fold", pooled=True)
+    assert image_sets.of_predictions(pooled) == [out_of_fold, ImageSet(("PrivateTest",), ("score",), "mean_of_folds")]
+    assert image_sets.of_protocol(pooled) == {"scored": out_of_fold, "unseen": out_of_fold}
+    assert out_of_fold.rows(pooled).sum() == 800
+
+
+def test_a_fold_alone_is_scored_on_what_it_held_out():
+    """PrivateTest, kept aside by every fold, is a set of its own, as where the folds are pooled."""
+    found = folds()[0]
+    of_protocol = image_sets.of_protocol(found)
+    assert of_protocol["scored"].rows(found).sum() == of_protocol["unseen"].rows(found).sum() == 160
+    assert ImageSet(("PrivateTest",), ("score",)) in image_sets.of_predictions(found)
+
+
+@pytest.mark.parametrize(
+    ("image_set", "name"),
+    [
+        (ImageSet(("PrivateTest",), ("score",)), "PrivateTest (score)"),
+        (ImageSet(("PrivateTest",), ("score",), subset="without_twins"), "PrivateTest without twins (score)"),
+        (ImageSet(("Training",), ("fit", "select")), "Training (fit + select)"),
+        (ImageSet(("Training",), ("fit",), "running"), "Training (fit, running metric with dropout)"),
+        (ImageSet(("Training", "PublicTest"), ("score",), "out_of_fold", True), "pooled (score, out of fold)"),
+        (ImageSet(("PublicTest", "PrivateTest"), ("score",)), "PublicTest + PrivateTest (score)"),
+        (None, "network"),
+    ],
+)
+def test_names(image_set, name):
+    assert render.name_of(image_set) == name

@@ -1,0 +1,97 @@
+"""The generated parts of README and docs are those that the committed tables, setups and benchmarks give."""
+
+import json
+import runpy
+
+import pytest
+
+from fer_common import UserError, claims
+from fer_common.cli import Papers
+from fer_common.results import pages, render, tables
+from tests.builders import predictions, put, record
+from tests.conftest import ROOT
+
+
+def test_pages_are_up_to_date():
+    of_benchmarks = runpy.run_path(str(ROOT / "benchmarks" / "pages.py"))["blocks"](ROOT / "benchmarks")
+    blocks = pages.make_blocks(ROOT / "results" / "tables", Papers().loaded) | of_benchmarks
+    texts = {page.name: page.read_text() for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]}
+    filled = {name: text for name, text in texts.items() if "<!-- begin" in text}
+    assert len(filled) > 4
+    for name, text in filled.items():
+        assert pages.fill(text, blocks) == text, f"{name}: say `ferrepro docs`"
+
+
+def test_an_unknown_block_is_named():
+    with pytest.raises(UserError, match="no generated block 'nothing'"):
+        pages.fill("<!-- begin nothing -->\n<!-- end nothing -->", {"something": ""})
+
+
+def built(runs, paper, folder):
+    render.write(tables.build(runs, [claims.load(paper)], {}), folder)
+    return render.read(folder, pages.TABLES)
+
+
+def cells_of(text):
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")][2:]
+
+
+def test_printed_epochs_stand_beside_the_mean_of_our_folds(tmp_path):
+    losses = ((2.0, 1.5), (1.0, 0.5, 0.25))  # the second fold ran an epoch more, which has no mean
+    for fold, own in enumerate(losses):
+        made = record(paper="resnet50v2_vit", system="resnet50v2", fold=fold, preset="reduced", reduced={"epochs": 3})
+        history = [
+            {"epoch": n + 1, "running_loss": loss, "select_loss": 2 * loss, "seconds": 10.0 + fold}
+            for n, loss in enumerate(own)
+        ]
+        put(tmp_path / "runs", made, predictions(fold, (0.6, 0.5, 0.5)), history)
+    read = built(tmp_path / "runs", "resnet50v2_vit", tmp_path / "tables")
+    paper = Papers().loaded["resnet50v2_vit"]
+    text = pages.epoch_by_epoch(read["runs"], read["epochs"], paper, claims.load("resnet50v2_vit"))
+    assert "Ours, vit_8_heads: not run." in text
+    assert "Ours, resnet50v2: official, random, a processor; reduced: epochs=3; folds 0, 1." in text
+    rows = [cells for cells in cells_of(text) if cells[0] == "resnet50v2"]
+    assert rows[0] == ["resnet50v2", "1", "2.1", "1.50", "2.05", "3.00", "55.3", "10.5"]
+    assert rows[1] == ["resnet50v2", "2", "1.95", "1.00", "1.9", "2.00", "55.6", "10.5"]
+    assert rows[2] == ["resnet50v2", "3", "1.8", "", "1.75", "", "55.7", ""]
+    assert len(rows) == 16
+
+
+def test_changed_runs_of_several_tasks_stand_below_the_unchanged(tmp_path):
+    names = ("expression", "age_group", "gender", "ethnicity")
+
+    def one(seed, *accuracies, system="multitask_light", changes=None):
+        made = record(paper="multitask_lightweight", system=system, seed=seed, changes=changes or {})
+        made.setup = made.setup | (changes or {})
+        made.data["attributes"] = {"source": "utkface", "fingerprint": "f" * 16, "rows": 10}
+        history = [{"epoch": 1} | {f"select_{name}_accuracy": a for name, a in zip(names, accuracies)}]
+        put(tmp_path / "runs", made, predictions(seed, (0.6, 0.5, 0.5)), history)
+
+    one(0, 0.5, 0.7, 0.75, 0.65, changes={"loss_weighting": "uncertainty"})
+    one(0, 0.5, 0.7, 0.8, 0.6)
+    one(1, 0.6, 0.7, 0.9, 0.6)
+    one(0, 0.7, 0.7, 0.9, 0.6, system="multitask_heavy")  # never changed
+    read = built(tmp_path / "runs", "multitask_lightweight", tmp_path / "tables")
+    blocks = Papers().loaded["multitask_lightweight"].blocks(read)
+    assert cells_of(blocks["changed"]) == [
+        ["multitask_light", "nothing", "0", "50.0", "70.0", "80.0", "60.0", "65.0"],
+        ["multitask_light", "nothing", "1", "60.0", "70.0", "90.0", "60.0", "70.0"],
+        ["multitask_light", "loss_weighting=uncertainty", "0", "50.0", "70.0", "75.0", "65.0", "65.0"],
+    ]
+
+
+def test_convergence_needs_several_learning_rates(tmp_path):
+    def one(rate, *accuracies, changes):
+        made = record(paper="resnet50_xgboost", system="proposed", setup={"learning_rate": rate}, changes=changes)
+        history = [{"epoch": n + 1, "select_accuracy": a, "seconds": 1.0} for n, a in enumerate(accuracies)]
+        put(tmp_path / "runs", made, predictions(0, (0.6, 0.5, 0.5)), history)
+
+    one(0.3, 0.2, 0.4, 0.5, changes={})
+    one(1.0, 0.4, 0.45, 0.3, changes={"learning_rate": 1.0})
+    read = built(tmp_path / "runs", "resnet50_xgboost", tmp_path / "tables")
+    rows = cells_of(Papers().loaded["resnet50_xgboost"].blocks(read)["convergence"])
+    assert rows == [
+        ["proposed", "random", "0.3", "3", "50.0", "3"],
+        ["proposed", "random", "1.0", "2", "45.0", "2"],
+    ]
+    assert json.loads(read["runs"].query("left_out == 'changed'")["changes"].iloc[0]) == {"learning_rate": 1.0}
