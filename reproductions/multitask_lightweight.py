@@ -469,7 +469,9 @@ def blocks(tables) -> dict[str, str]:
         return {"changed": changed(runs), "compressed": compressed(runs)}
     runs = runs[(runs["paper"] == PAPER.id) & (runs["source"] == "fer2013") & (runs["attributes"] == "utkface")]
     last = tables["epochs"].groupby("run").last()
-    runs = runs[runs["left_out"].isin(("", "changed"))].join(last.drop(columns="learning_rate"), on="run")
+    runs = runs[runs["left_out"].isin(("", "changed"))].join(
+        last.drop(columns="learning_rate", errors="ignore"), on="run"
+    )
     return {"changed": changed(runs), "compressed": compressed(runs[runs["left_out"] == ""])}
 
 

@@ -1,6 +1,7 @@
 """Fixtures: a cache of the tests' own, drawn faces on disk in FER2013's forms, and the real FER2013 where it is."""
 
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -47,8 +48,16 @@ def csv_lines(data: FaceData) -> list[str]:
     return lines
 
 
-def command(*arguments, check: bool = True, env: dict | None = None, **options) -> subprocess.CompletedProcess:
-    """Run the suite's own command line in a process of its own."""
+def command(
+    *arguments, check: bool = True, env: dict | None = None, file_size: int | None = None, **options
+) -> subprocess.CompletedProcess:
+    """Run the suite's own command line in a process of its own.
+
+    file_size: bytes that a file may have, as a stand-in for a full disk.
+    """
+    if file_size:
+        limit = (file_size, resource.RLIM_INFINITY)
+        options["preexec_fn"] = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     return subprocess.run(
         [sys.executable, "-m", "fer_common.cli", *map(str, arguments)],
         cwd=ROOT,

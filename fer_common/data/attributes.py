@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fer_common.data import EMOTIONS, WITHHELD
+from fer_common.data.faces import EMOTIONS, WITHHELD
 
 ATTRIBUTES = {
     "age_group": ("0-12", "13-19", "20-39", "40-59", "60+"),

@@ -15,10 +15,17 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_common.data import cache_folder, fingerprint
+from fer_common.data.faces import fingerprint
 
 ARRAYS = ("images", "labels", "usage_code", "row_id")
 VERSION = 1  # raise when the arrays or their meaning change: older entries are then read anew
+
+
+def cache_folder() -> Path:
+    """The user's cache folder for this suite (the variable FERREPRO_CACHE moves it)."""
+    import platformdirs
+
+    return Path(os.environ.get("FERREPRO_CACHE") or platformdirs.user_cache_dir("ferrepro"))
 
 
 def load_or_make(key: str, make: Callable[[], dict]) -> dict:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_common.data import EMOTIONS, USAGES, FaceData
+from fer_common.data.faces import EMOTIONS, USAGES, FaceData
 from fer_common.data.passport import Passport
 from fer_common.plotting import pyplot
 

@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from fer_common import UserError
-from fer_common.data import EMOTIONS, IMAGE_SIZE, USAGES, FaceData, as_arrays, cache
+from fer_common.data import cache
+from fer_common.data.faces import EMOTIONS, IMAGE_SIZE, USAGES, FaceData, as_arrays
 
 PIXELS = IMAGE_SIZE * IMAGE_SIZE
 

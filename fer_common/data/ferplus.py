@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from fer_common import UserError
-from fer_common.data import USAGES, FaceData
+from fer_common.data.faces import USAGES, FaceData
 
 VOTES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
 # FER2013's label of the first seven columns; contempt, unknown and not-a-face have none.

@@ -19,8 +19,8 @@ import msgspec
 import numpy as np
 
 from fer_common import UserError
-from fer_common.data import EMOTIONS, USAGES, FaceData
 from fer_common.data.attributes import ATTRIBUTES, PARTS, AttributeData
+from fer_common.data.faces import EMOTIONS, USAGES, FaceData
 from fer_common.data.fer2013 import OFFICIAL_COUNTS
 from fer_common.data.ferplus import Votes
 

@@ -7,8 +7,9 @@ them says anything about real faces, and everything made from them says `synthet
 
 import numpy as np
 
-from fer_common.data import EMOTIONS, IMAGE_SIZE, USAGES, FaceData, as_arrays, cache
+from fer_common.data import cache
 from fer_common.data.attributes import ATTRIBUTES, PARTS, AttributeData, part_of
+from fer_common.data.faces import EMOTIONS, IMAGE_SIZE, USAGES, FaceData, as_arrays
 
 # How far an expression moves brow height, brow slope (inner end up), eye opening, mouth corners (up),
 # mouth opening and mouth width; in half face heights, relative to the neutral face.

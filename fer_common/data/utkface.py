@@ -20,9 +20,12 @@ from pathlib import Path
 import numpy as np
 
 from fer_common import NoData, UserError
-from fer_common.data import IMAGE_SIZE, as_arrays, cache, cache_folder
+from fer_common.data import cache
+
 # Not all of these are needed here: to most who import this module they are UTKFace's.
 from fer_common.data.attributes import ATTRIBUTES, PARTS, ROLES, TASKS, AttributeData, part_of  # noqa: F401
+from fer_common.data.cache import cache_folder
+from fer_common.data.faces import IMAGE_SIZE, as_arrays
 from fer_common.data.synthetic import draw_or_load_attributes
 
 GROUP_BEGINS = (0, 13, 20, 40, 60)  # ages; the groups are ours

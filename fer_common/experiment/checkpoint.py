@@ -10,14 +10,12 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from fer_common import UserError
 
-if TYPE_CHECKING:
-    from fer_common.experiment.running import Run
 
 COMPILED: dict[tuple, tuple] = {}  # by paper, system, setup and seed; one at a time
 
@@ -80,7 +78,7 @@ def save(path: Path, arrays: dict[str, np.ndarray]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def callback_for(run: "Run", callbacks: Sequence, score_epochs: set[int]):
+def callback_for(run: Any, callbacks: Sequence, score_epochs: set[int]):
     import keras
 
     class Checkpoint(keras.callbacks.Callback):

@@ -3,13 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from fer_common.protocols import PROTOCOLS, Protocol
 from fer_common.records import Record
 
-if TYPE_CHECKING:
-    from fer_common.experiment.running import Run
 
 RUNS = Path("results/runs")
 
@@ -71,7 +69,7 @@ class Paper:
     systems: dict[str, Any]
     protocols: dict[str, Protocol]
     smoke: dict[str, Any]
-    train: Callable[["Run"], None]
+    train: Callable[[Any], None]
     fits_before_split: tuple[Literal["transforms", "extractor"], ...] = ()
     later_stages: tuple[str, ...] = ()
     reduced: dict[str, dict[str, Any]] = field(default_factory=dict)

@@ -140,7 +140,7 @@ def collect(root: Path, passports: Mapping[str, Passport], wrong: Mapping[Path, 
     by_setup: dict[tuple, list[tuple[Path, Record]]] = {}
     for path, r in read.items():
         if path not in wrong:
-            key = (r.paper, r.system, r.protocol, r.init, r.preset, *_data(r), str(r.changes))
+            key = _setup(r)
             for task in (r.task, *r.further_metrics):
                 by_setup.setdefault((*key, task), []).append((path, r))
     groups = [_group(task, same, passports) for (*_, task), same in sorted(by_setup.items())]
@@ -150,8 +150,10 @@ def collect(root: Path, passports: Mapping[str, Passport], wrong: Mapping[Path, 
     return Collected(groups, sorted(found, key=lambda each: each.path))
 
 
-def _data(r: Record) -> tuple[str, ...]:
-    return r.data["source"], r.data["fingerprint"], str(r.data.get("attributes", ""))
+def _setup(r: Record) -> tuple[str, ...]:
+    """What runs that differ in their seed or fold alone have in common."""
+    data = r.data["source"], r.data["fingerprint"], str(r.data.get("attributes", ""))
+    return r.paper, r.system, r.protocol, r.init, r.preset, *data, str(r.changes), r.weights or ""
 
 
 def _left_out(record: Record) -> str:
@@ -167,7 +169,7 @@ def _contradictions(read: Mapping[Path, Record]) -> dict[Path, str]:
     same_run: dict[tuple, list[Path]] = {}
     for path, r in read.items():
         if r.status == "ok":
-            setup = (r.paper, r.system, r.protocol, r.init, r.preset, *_data(r), str(r.changes))
+            setup = _setup(r)
             same_setup.setdefault(setup, []).append(path)
             same_run.setdefault((*setup, r.seed), []).append(path)
     found = {}

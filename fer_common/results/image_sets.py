@@ -112,7 +112,9 @@ def _by_role(
     rows = np.isin(predictions.usage, usages)
     if subset == "without_twins":
         rows &= ~predictions.twin
-    kinds = ["images"] if predictions.of_folds is None else sorted(set(predictions.of_folds[rows].tolist()), reverse=True)
+    kinds = (
+        ["images"] if predictions.of_folds is None else sorted(set(predictions.of_folds[rows].tolist()), reverse=True)
+    )
     parts = [
         (role, of)
         for of in kinds

@@ -223,10 +223,10 @@ def over_seeds(metric: str, values: list[float], image_sd: float, n_images: int)
     image_sd: standard deviation over images of the mean; that of an accuracy follows from its value.
     """
     n = len(values)
-    mean = sum(values) / n
+    mean = math.fsum(values) / n
     if metric == "accuracy":
         image_sd = math.sqrt(mean * (1 - mean) / n_images)
-    sd = math.sqrt(sum((value - mean) ** 2 for value in values) / (n - 1)) if n > 1 else math.nan
+    sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1)) if n > 1 else math.nan
     half = half_interval(sd, n, image_sd)
     highest = math.inf if metric == "log_loss" else 1.0
     return Measured(mean, sd, max(mean - half, 0.0), min(mean + half, highest), image_sd, n, n_images)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from fer_common import UserError
 from fer_common.results.groups import as_text
 from fer_common.results.image_sets import ImageSet
 from fer_common.results.tables import SETUP
@@ -110,11 +111,13 @@ def _cell(value) -> str:
 
 
 def write(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
-    """Each table as csv in `folder`, and as md and tex where it is meant to be read. All are written before the first
-    old one is replaced, so that a full disk leaves those whole. Raises OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Each table as csv in `folder`, and as md and tex where it is meant to be read.
+
+    All are written before the first old one is replaced: where that fails, UserError is raised and the old are whole.
+    """
     partial = {}
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         for name, table in tables.items():
             texts = {f"{name}.csv": as_csv(table)}
             if name in READABLE and len(table) <= READABLE_ROWS:
@@ -124,6 +127,11 @@ def write(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
                 partial[folder / file].write_text(text)
         for final, written in partial.items():
             written.replace(final)
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be written ({error.strerror}); free the disk or choose another --tables. "
+            "What was there is as it was."
+        ) from None
     finally:
         for written in partial.values():
             written.unlink(missing_ok=True)

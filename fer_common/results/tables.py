@@ -199,7 +199,9 @@ def comparison(files: Sequence[ClaimsFile], groups: list[Group], scores: Scores,
 
 
 def _reproduced(measured: Measured) -> dict[str, float]:
-    return {"reproduced": measured.mean} | {k: getattr(measured, k) for k in ("sd", "low", "high", "n_runs", "n_images")}
+    return {"reproduced": measured.mean} | {
+        k: getattr(measured, k) for k in ("sd", "low", "high", "n_runs", "n_images")
+    }
 
 
 def readings(claim: Claim) -> Iterator[tuple[str, str]]:
@@ -350,13 +352,14 @@ def _pivot(measured: pd.DataFrame, keys: Sequence[str], metrics: Iterable[str]) 
 
 
 def summary(measured: pd.DataFrame, crowd: pd.DataFrame) -> pd.DataFrame:
-    """The headline metrics of every setup as the scripts have it, a row for each choice of epoch and image set, and
-    the line that the crowd's votes draw."""
+    """The headline metrics of every setup as the scripts have it, a row for the last epoch and one for the best on the
+    selection rows on each image set, and the line that the crowd's votes draw."""
     if not len(measured):
         return crowd
     keys = [*SETUP, "data", "epoch", "chosen", "image_set", "n_runs", "n_images"]
-    predicted = measured[[own.of != "running" for own in measured["image_set"]]]
-    return pd.concat([_pivot(_unchanged(predicted), keys, HEADLINES), crowd], ignore_index=True)
+    of_predictions = np.array([own.of != "running" for own in measured["image_set"]])
+    shown = _unchanged(measured[of_predictions & (measured["chosen"] != "printed")])
+    return pd.concat([_pivot(shown, keys, HEADLINES), crowd], ignore_index=True)
 
 
 SETUP = ("paper", "system", "protocol", "init", "preset", "source")
@@ -519,7 +522,8 @@ def _means(rows: list[dict], groups: list[Group], scores: Scores) -> list[dict]:
             of_tasks[0]
             | {"system": cell, "task": name, "n_runs": len(seeds), "image_set": image_set}
             | {f"{metric}{end}": None for metric in ("f1.macro", "auc.macro") for end in ("", " sd", " low", " high")}
-            | {"accuracy": m.mean} | {f"accuracy {k}": getattr(m, k) for k in ("sd", "low", "high")}
+            | {"accuracy": m.mean}
+            | {f"accuracy {k}": getattr(m, k) for k in ("sd", "low", "high")}
             | {"fitted accuracy": m.mean + gap, "gap": gap}
             | {cost: None if None in values else sum(values) for cost, values in costs.items()}
         )

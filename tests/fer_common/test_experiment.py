@@ -38,6 +38,7 @@ def paper(stop_before: int | None = None, peek: bool = False) -> experiment.Pape
             ]
         )
         model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy", metrics=["accuracy"])
+
         class Stop(keras.callbacks.Callback):
             def on_epoch_begin(self, epoch, logs=None):
                 if epoch == stop_before:

@@ -211,9 +211,9 @@ def copied_as_seed_1(path):
 def test_a_seed_that_is_the_copy_of_another(tmp_path, copy, passports):
     path, honest = put(tmp_path, copy), put(tmp_path, copy, seed=2)
     check = [passports, PAPER]
-    begun = []
-    findings = vouch.check_records([path, honest], *check, progress=begun.append)
-    assert begun == [path, honest] and {finding.verdict for finding in findings} == {"ok"}
+    findings = vouch.check_records([path, honest], *check)
+    assert {finding.path for finding in findings} == {path, honest} and not verdicts(findings, "wrong")
+    assert not verdicts(findings, "not checked")
     other = copied_as_seed_1(path)
     assert_right(other, passports)  # alone nothing tells
     findings = vouch.check_records(vouch.find([tmp_path]), *check)
@@ -284,7 +284,10 @@ def test_attributes_are_held_against_a_passport_of_their_own(tmp_path, copy, peo
 def test_what_cannot_be_checked_is_said(tmp_path, copy, passports):
     nothing = vouch.Passports({}, {})
     path = put(tmp_path, copy, "split_80_20")
-    assert [check for check, _ in verdicts(vouch.check_record(path, nothing, PAPER), "not checked")] == ["rows", "roles"]
+    assert [check for check, _ in verdicts(vouch.check_record(path, nothing, PAPER), "not checked")] == [
+        "rows",
+        "roles",
+    ]
     [old] = [replace(one, rows=None, identical=None, pixel_order=None) for one in passports.faces.values()]
     findings = vouch.check_record(path, vouch.Passports({old.fingerprint: old}, {}), PAPER)
     assert [check for check, _ in verdicts(findings, "not checked")] == ["rows", "roles"]
@@ -380,3 +383,21 @@ def test_every_committed_record_is_right_in_every_check():
     printed = command("check").stdout
     assert printed.endswith(" 0 wrong\n") and "not checked" not in printed
     assert int(printed.split()[0]) >= 246
+
+
+def test_what_was_kept_is_not_believed_of_another_record(tmp_path, copy, passports):
+    path, cache = put(tmp_path / "runs", copy), tmp_path / "cache"
+
+    def wrong():
+        findings = vouch.check_records([path], passports, PAPER, cache=cache)
+        return [finding.check for finding in findings if finding.verdict == "wrong"]
+
+    assert wrong() == []
+    [kept] = cache.iterdir()
+    stamp = kept.stat().st_mtime_ns
+    assert wrong() == [] and kept.stat().st_mtime_ns == stamp, "the second time it is recalled"
+    with np.load(path / "predictions.npz") as arrays:
+        stored = dict(arrays)
+    stored["role"] = np.where(stored["role"] == "fit", "score", stored["role"])
+    np.savez_compressed(path / "predictions.npz", **stored)
+    assert wrong() == ["roles"]

@@ -6,9 +6,10 @@ import json
 import numpy as np
 import pytest
 
-from fer_common import UserError, figures, pipeline, provenance, records, tables
+from fer_common import UserError, claims, pipeline, provenance, records
 from fer_common.data import WITHHELD
 from fer_common.data.utkface import ATTRIBUTES, TASKS
+from fer_common.results import figures, tables
 from reproductions import multitask_lightweight as script
 from tests.conftest import ROOT, command, csv_lines, wait_for
 from tests.fer_common.data.test_utkface import REAL as UTKFACE
@@ -176,7 +177,7 @@ def test_every_system_runs_and_what_is_claimed_is_judged(tmp_path):
     assert (kept / "int8.tflite").stat().st_size == compared["int8"]["file_bytes"] and not (
         kept / "model.keras"
     ).exists()
-    built = tables.build(tmp_path, ["multitask_lightweight"])
+    built = tables.build(tmp_path, [claims.load("multitask_lightweight")], {})
     of_tasks = built["tasks"].set_index(["system", "task"])
     assert len(of_tasks) == 4 * 4 + 8 + 2 * 6
     for mean, tasks in (("overall", list(TASKS)), ("attributes", list(ATTRIBUTES))):

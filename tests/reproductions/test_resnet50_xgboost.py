@@ -6,8 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from fer_common import UserError, data, experiment, pipeline, provenance, records, splits, tables
+from fer_common import UserError, claims, data, experiment, pipeline, provenance, records, splits
 from fer_common.data import EMOTIONS, synthetic
+from fer_common.results import tables
 from reproductions import resnet50_xgboost as script
 from tests.conftest import assert_legacy_weights, command, write_legacy_weights
 
@@ -334,7 +335,7 @@ def test_a_fine_tuned_extractor_says_what_it_has_seen(tmp_path):
     assert set(predictions.role[test & (predictions.usage != "Training")]) == {"score"}
     record, _, predictions = made["extractor_sees_test-finetuned"]
     assert "score" not in predictions.role
-    built = tables.build(tmp_path, ["resnet50_xgboost"])
+    built = tables.build(tmp_path, [claims.load("resnet50_xgboost")], {})
     rows = built["protocols"].set_index("protocol")
     proposed = rows[(rows["system"] == "proposed")]
     assert "seen" in proposed.loc["split_80_20", "notes"]

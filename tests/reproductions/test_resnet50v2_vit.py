@@ -7,7 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from fer_common import UserError, data, provenance, records, tables
+from fer_common import UserError, claims, data, provenance, records
+from fer_common.results import tables
+from fer_common.results.render import name_of
 from reproductions import resnet50v2_vit as script
 from tests.conftest import ROOT, assert_legacy_weights, command, wait_for, write_legacy_weights
 
@@ -185,14 +187,17 @@ def test_every_system_runs_its_folds_and_they_are_pooled(tmp_path):
     command(*SMOKE, "--init", "random", "--system", "all", "--runs", tmp_path)
     found = predictions_of(tmp_path)
     assert set(found) == {(system, fold) for system in script.PAPER.systems for fold in range(5)}
-    built = tables.build(tmp_path, ["resnet50v2_vit"])
+    built = tables.build(tmp_path, [claims.load("resnet50v2_vit")], {})
     summary = built["summary"]
-    assert len(summary) == len(script.PAPER.systems)
-    assert summary["pooled (score, out of fold) accuracy"].notna().all()
-    assert summary["PrivateTest (score, mean probabilities of the folds) accuracy"].notna().all()
+    assert set(summary["system"]) == set(script.PAPER.systems) and summary["accuracy"].notna().all()
+    assert set(summary["image_set"].map(name_of)) == {
+        "pooled (score, out of fold)",
+        "PrivateTest (score, mean probabilities of the folds)",
+    }
     folds = built["folds"]
     assert (folds["folds"] == 5).all()
-    assert {"pooled (fit)", "pooled (select)", "pooled (score)", "PrivateTest (score)"} <= set(folds["usage"])
+    named = set(folds["image_set"].map(name_of))
+    assert {"pooled (fit)", "pooled (select)", "pooled (score)", "PrivateTest (score)"} <= named
     alone = tmp_path / "alone"
     command(*SMOKE, "--init", "random", "--system", "resnet50v2_frozen", "--fold", 3, "--runs", alone)
     np.testing.assert_array_equal(predictions_of(alone)["resnet50v2_frozen", 3], found["resnet50v2_frozen", 3])
