@@ -16,7 +16,6 @@ import numpy as np
 
 from fer_common import UserError
 
-
 COMPILED: dict[tuple, tuple] = {}  # by paper, system, setup and seed; one at a time
 
 

@@ -8,7 +8,6 @@ from typing import Any, Literal
 from fer_common.protocols import PROTOCOLS, Protocol
 from fer_common.records import Record
 
-
 RUNS = Path("results/runs")
 
 
