@@ -1,7 +1,7 @@
 # make reproduce   the 13-epoch CNN on FER2013 where it is found, else on drawn faces; then the table
 # make test        the tests
 # make smoke       every paper on a subset of 2,000 images, in minutes
-# make bench       loading, training, extraction, the audit, folds, light and heavy networks (installs PyTorch, a peer)
+# make bench       loading, training, extraction, the audit, folds, light and heavy networks, tables (installs PyTorch, a peer)
 # Each sets up .venv first, from the pinned versions; all are safe to repeat.
 
 PYTHON ?= python3
@@ -53,3 +53,4 @@ bench: $(READY)
 	$(BIN)/python benchmarks/audit.py
 	$(BIN)/python benchmarks/folds.py
 	$(BIN)/python benchmarks/multitask.py
+	$(BIN)/python benchmarks/tables.py

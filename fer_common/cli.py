@@ -212,7 +212,7 @@ def docs() -> None:
 
     # Benchmarks are no part of an installed suite: they lie beside the pages that tell of them.
     of_benchmarks = runpy.run_path(str(ROOT / "benchmarks" / "pages.py"))["blocks"](ROOT / "benchmarks")
-    blocks = pages.make_blocks(ROOT / TABLES, Papers().loaded) | of_benchmarks
+    blocks = pages.make_blocks(ROOT, Papers().loaded) | of_benchmarks
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         pages.renew(page, blocks)
         print(f"renewed: {page.relative_to(ROOT)}")

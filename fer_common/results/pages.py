@@ -45,14 +45,16 @@ def fill(text: str, blocks: Mapping[str, str]) -> str:
     return BLOCK.sub(renewed, text)
 
 
-def make_blocks(folder: Path, papers: Mapping) -> dict[str, str]:
-    """Every block by name, from the tables in `folder` and the setups and protocols of `papers` (id → Paper)."""
+def make_blocks(root: Path, papers: Mapping) -> dict[str, str]:
+    """Every block by name, from the tables and docs under `root` and the setups and protocols of `papers` (id → Paper)."""
+    folder = root / "results" / "tables"
     tables = render.read(folder, TABLES)
     comparison, summary = tables["comparison"], tables["summary"]
     blocks = {
         "verdicts": verdicts.RULES.rstrip(),
         "verdicts without numbers": verdicts.DIFFERENCES.rstrip(),
         "verdict counts": verdict_counts(comparison),
+        "verdict changes": verdict_changes(pd.read_csv(root / "docs" / "verdict_changes.csv")),
         "seed spread": seed_spread(tables["seed_spread"]),
         "named protocols": named_protocols(papers),
     }
@@ -162,6 +164,12 @@ def verdict_counts(comparison: pd.DataFrame) -> str:
     counted = comparison.groupby(["verdict", "paper"]).size().unstack(fill_value=0)
     rows = [{"verdict": verdict} | own.to_dict() | {"all": own.sum()} for verdict, own in counted.iterrows()]
     return render.markdown(sorted(rows, key=lambda row: -row["all"]))
+
+
+def verdict_changes(table: pd.DataFrame) -> str:
+    """How many rows went from which verdict to which when the rule was changed."""
+    counted = table.groupby(["before", "after"]).size().reset_index(name="rows")
+    return f"{len(table):,} rows changed.\n\n{render.markdown(counted)}"
 
 
 def seed_spread(table: pd.DataFrame) -> str:

@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 
 def test_pages_are_up_to_date():
     of_benchmarks = runpy.run_path(str(ROOT / "benchmarks" / "pages.py"))["blocks"](ROOT / "benchmarks")
-    blocks = pages.make_blocks(ROOT / "results" / "tables", Papers().loaded) | of_benchmarks
+    blocks = pages.make_blocks(ROOT, Papers().loaded) | of_benchmarks
     texts = {page.name: page.read_text() for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]}
     filled = {name: text for name, text in texts.items() if "<!-- begin" in text}
     assert len(filled) > 4
