@@ -116,8 +116,10 @@ def tables(runs: Path = RUNS, tables: Path = TABLES, passports: Path = PASSPORTS
     known = vouch.Passports.read(passports) if passports.is_dir() else vouch.Passports({}, {})
     findings = papers.check(list(records.find(runs)), known, cache_folder() / "vouched")
     wrong = {finding.path: finding.says for finding in findings if finding.verdict == "wrong"}
-    own = runs.resolve() == (ROOT / RUNS).resolve()
+    # s* is that of the committed records, for somebody else's runs too.
     committed = ROOT / TABLES / "seed_spread.csv"
+    elsewhere = committed.exists() and runs.resolve() != (ROOT / RUNS).resolve()
+    spread = verdicts.Spread.of_rows(render.read_spread(committed)) if elsewhere else None
     files = [claims.load(name) for name in PAPERS]
     built = collector.build(
         runs,
@@ -125,13 +127,12 @@ def tables(runs: Path = RUNS, tables: Path = TABLES, passports: Path = PASSPORTS
         known.faces,
         wrong=wrong,
         without_randomness=papers.without_randomness,
-        # s* is that of the committed records, for somebody else's runs too.
-        known_spread=None if own or not committed.exists() else verdicts.Spread.of_rows(render.read_spread(committed)),
+        known_spread=spread,
     )
     render.write(built, tables)
     first = {name: next(iter(paper.protocols)) for name, paper in papers.loaded.items()}
     figures.draw(built, files, first, tables.parent / "figures")
-    print(render.overview(built))
+    print(render.overview(built, spread or verdicts.Spread.of_rows(built["seed_spread"].to_dict("records"))))
     print(render.found(built["runs"], tables))
     unfinished = list(Path(runs).glob("*/*/.*.partial/checkpoint.npz"))
     if unfinished:
@@ -303,6 +304,25 @@ def check_records(runs: tyro.conf.Positional[tuple[Path, ...]] = (RUNS,), passpo
         sys.exit(1)
 
 
+def draw(runs: tyro.conf.Positional[tuple[Path, ...]]) -> None:
+    """Draw the pictures of runs beside their records: learning curves, confusion, ROC curves, and a report, a panel a
+    role.
+
+    Args:
+        runs: the folders of records.
+    """
+    from fer_common import pictures
+
+    for path in runs:
+        if not (path / "record.json").is_file():
+            raise UserError(f"{path}: there is no record; name the folder that holds record.json.")
+        record, history, predictions = records.read(path)
+        if predictions is None:
+            raise UserError(f"{path}: the run failed ({record.error}); there is nothing to draw.")
+        pictures.draw_run(path, record, history, predictions)
+        print(f"drawn: {path}")
+
+
 def show(
     data: Data = None,
     out: Path = Path("fer2013.png"),
@@ -347,6 +367,7 @@ COMMANDS = {
     "tables": tables,
     "audit": audit,
     "check": check_records,
+    "draw": draw,
     "docs": docs,
     "data": data_group,
     "claims": claims_group,

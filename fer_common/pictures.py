@@ -14,7 +14,8 @@ import numpy as np
 from fer_common import evaluation
 from fer_common.data import USAGES
 from fer_common.data.utkface import PARTS, TASKS
-from fer_common.plotting import pyplot
+from fer_common.files import write_whole
+from fer_common.plotting import pyplot, save
 from fer_common.records import Predictions, Record
 
 ROLES = ("score", "seen", "select", "fit")
@@ -40,7 +41,7 @@ def draw_run(folder: Path, record: Record, history: list[dict], predictions: Pre
         "learning_curves.png": lambda path: _learning_curves(path, title, history),
         "confusion.png": lambda path: _confusion(path, of_task, predictions, epoch, classes),
         "roc.png": lambda path: _roc(path, of_task, predictions, epoch, classes),
-        "report.txt": lambda path: path.write_text(report(of_task, predictions, epoch, classes)),
+        "report.txt": lambda path: write_whole(path, report(of_task, predictions, epoch, classes)),
     }
     for name, draw in drawn.items():
         try:
@@ -101,8 +102,7 @@ def _learning_curves(path: Path, title: str, history: list[dict]) -> None:
         axes.grid(alpha=0.3)
     panels[1].legend(fontsize=8)
     figure.suptitle(title, fontsize=9)
-    figure.savefig(path, dpi=90)
-    plt.close(figure)
+    save(figure, path, dpi=90)
 
 
 def _confusion(path: Path, title: str, predictions: Predictions, epoch: int, classes: Sequence[str]) -> None:
@@ -126,8 +126,7 @@ def _confusion(path: Path, title: str, predictions: Predictions, epoch: int, cla
         axes.set_yticks(range(len(classes)), classes, fontsize=8)
     panels[0][0].set_ylabel("true")
     figure.suptitle(_wrapped(f"{title} · epoch {epoch} · counts and per cent of each row", len(roles)), fontsize=9)
-    figure.savefig(path, dpi=80)
-    plt.close(figure)
+    save(figure, path, dpi=80)
 
 
 def _roc(path: Path, title: str, predictions: Predictions, epoch: int, classes: Sequence[str]) -> None:
@@ -150,8 +149,7 @@ def _roc(path: Path, title: str, predictions: Predictions, epoch: int, classes: 
         axes.legend(fontsize=7, title="one-vs-rest AUC", title_fontsize=7)
     panels[0][0].set_ylabel("true positive rate")
     figure.suptitle(_wrapped(f"{title} · epoch {epoch}", len(roles)), fontsize=9)
-    figure.savefig(path, dpi=80)
-    plt.close(figure)
+    save(figure, path, dpi=80)
 
 
 def _wrapped(text: str, panels: int = 1) -> str:

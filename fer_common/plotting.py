@@ -1,4 +1,9 @@
-"""Matplotlib without a window, imported where it is used."""
+"""Matplotlib without a window, imported where it is used; pictures written whole."""
+
+import io
+from pathlib import Path
+
+from fer_common.files import write_whole
 
 
 def pyplot():
@@ -9,3 +14,11 @@ def pyplot():
     import matplotlib.pyplot as plt
 
     return plt
+
+
+def save(figure, path: Path, dpi: int) -> None:
+    """Put the figure at `path`, in the form that its ending names, and close it."""
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=dpi, format=Path(path).suffix[1:] or "png")
+    write_whole(Path(path), picture.getvalue())
+    pyplot().close(figure)

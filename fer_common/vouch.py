@@ -19,7 +19,7 @@ import numpy as np
 
 from fer_common import UserError, records, splits
 from fer_common.data import USAGES, FaceData, attributes, passport
-from fer_common.keeping import keep, kept_in
+from fer_common.files import keep, kept_in
 from fer_common.progress import progress
 from fer_common.protocols import Protocol
 from fer_common.records import Predictions, Record

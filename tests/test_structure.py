@@ -29,7 +29,7 @@ FLOORS = [
     ["fer_common.records", "fer_common.claims"],
     ["fer_common.evaluation", "fer_common.splits"],
     ["fer_common.data"],
-    ["fer_common.keeping", "fer_common.progress", "fer_common.plotting"],
+    ["fer_common.files", "fer_common.progress", "fer_common.plotting"],
     ["fer_common"],
 ]
 

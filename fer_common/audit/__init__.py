@@ -5,12 +5,14 @@ not exclude; which one it needs otherwise is said. Numbers are inconsistent; peo
 """
 
 import csv
+import io
 from dataclasses import replace
 from pathlib import Path
 
 from fer_common.audit.checks import CHECKS
 from fer_common.audit.finding import MATTERS, VERDICTS, Finding
 from fer_common.claims import ClaimsFile
+from fer_common.files import write_whole
 
 
 def audit(file: ClaimsFile) -> list[Finding]:
@@ -65,10 +67,10 @@ def write(found: list[dict[str, str]], folder: Path) -> None:
     from tabulate import tabulate
 
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "audit.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(found)
-    (folder / "audit.md").write_text(
-        tabulate([list(row.values()) for row in found], COLUMNS, "pipe", disable_numparse=True) + "\n"
-    )
+    table = io.StringIO()
+    writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(found)
+    write_whole(folder / "audit.csv", table.getvalue())
+    readable = tabulate([list(row.values()) for row in found], COLUMNS, "pipe", disable_numparse=True)
+    write_whole(folder / "audit.md", readable + "\n")

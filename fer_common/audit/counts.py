@@ -11,7 +11,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from fer_common.audit.printed import Bounds, mean, overlap, whole_numbers
+from fer_common.audit.printed import Bounds, whole_numbers
 
 
 def accuracy_is_possible(accuracy: Bounds, n_images: int) -> bool:
@@ -111,11 +111,6 @@ def metric_range(options: Sequence[Counts], row: Row, metric: str) -> Bounds:
         else:
             values += [Fraction(2 * one.hits, row.support + n) for n in (one.fewest, one.most)]
     return min(values), max(values)
-
-
-def average_is_possible(printed: Bounds, parts: Sequence[Bounds], weights: Sequence[int] | None = None) -> bool:
-    """Whether the mean of values within `parts` can be the printed one."""
-    return overlap(printed, mean(parts, weights))
 
 
 # Confusion matrices in per cent

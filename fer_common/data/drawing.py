@@ -6,7 +6,7 @@ import numpy as np
 
 from fer_common.data.faces import EMOTIONS, USAGES, FaceData
 from fer_common.data.passport import Passport
-from fer_common.plotting import pyplot
+from fer_common.plotting import pyplot, save
 
 
 def draw_passport(passport: Passport, path: Path) -> None:
@@ -32,8 +32,7 @@ def draw_passport(passport: Passport, path: Path) -> None:
         axes[2].axhline(100 * passport.crowd.agree, color="black", lw=1)
         axes[2].tick_params(axis="x", rotation=45)
         axes[2].set(ylim=(0, 100), title="FER+: per cent whose plurality is the label")
-    figure.savefig(path, dpi=90)
-    plt.close(figure)
+    save(figure, path, dpi=90)
 
 
 LOOKS = ("sharpness", "contrast", "unevenness")
@@ -71,5 +70,4 @@ def draw_data(data: FaceData, path: Path, *, seed: int = 0, samples: int = 8) ->
     axes.set(xticks=[], yticks=np.arange(len(EMOTIONS)) * 49 + 24, yticklabels=EMOTIONS, title=title)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    save(figure, path, dpi=110)

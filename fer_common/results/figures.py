@@ -9,7 +9,7 @@ import pandas as pd
 from fer_common.claims import Claim, ClaimsFile
 from fer_common.data import EMOTIONS
 from fer_common.data.utkface import TASKS
-from fer_common.plotting import pyplot
+from fer_common.plotting import pyplot, save
 from fer_common.results import render
 from fer_common.results.image_sets import ImageSet
 from fer_common.results.tables import MAIN_PRESETS
@@ -83,8 +83,7 @@ def draw_overview(summary: pd.DataFrame, claims: list[Claim], path: Path) -> Non
     axes.set(yticks=range(len(setups)), yticklabels=labels, ylim=(len(setups) - 0.4, -0.6), xlim=(20, 104))
     axes.set(xlabel="accuracy in per cent after the last epoch, 95 % interval over seeds and images")
     axes.grid(axis="x", alpha=0.3)
-    figure.savefig(path, dpi=100)
-    plt.close(figure)
+    save(figure, path, dpi=100)
 
 
 def draw_printed(file: ClaimsFile, ran: Mapping[str, pd.DataFrame], epochs: pd.DataFrame, path: Path) -> None:
@@ -134,8 +133,7 @@ def draw_printed(file: ClaimsFile, ran: Mapping[str, pd.DataFrame], epochs: pd.D
         losses.grid(alpha=0.3)
         losses.legend(fontsize=7)
     _accuracy_bars(figure.add_subplot(grid[-1, :]), file, ran)
-    figure.savefig(path, dpi=80)
-    plt.close(figure)
+    save(figure, path, dpi=80)
 
 
 def draw_tasks(table: pd.DataFrame, path: Path) -> None:
@@ -173,8 +171,7 @@ def draw_tasks(table: pd.DataFrame, path: Path) -> None:
     points.set(xscale="log", xlabel="multiply-adds an image, in millions, all tasks", ylabel="overall accuracy")
     points.margins(x=0.3)
     points.grid(alpha=0.3)
-    figure.savefig(path, dpi=90)
-    plt.close(figure)
+    save(figure, path, dpi=90)
 
 
 def _whiskers(rows: list[pd.Series]) -> list[list[float]]:

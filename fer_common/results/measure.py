@@ -19,7 +19,7 @@ import numpy as np
 from fer_common import evaluation
 from fer_common.data import cache_folder
 from fer_common.data.utkface import TASKS
-from fer_common.keeping import keep, kept_in
+from fer_common.files import keep, kept_in
 from fer_common.progress import progress
 from fer_common.records import Predictions
 from fer_common.results import image_sets

@@ -5,7 +5,6 @@ No record is opened here. What one paper alone needs comes from its script (`Pap
 from `benchmarks/pages.py`.
 """
 
-import os
 import re
 import statistics
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ import pandas as pd
 
 from fer_common import UserError, claims
 from fer_common.audit import VERDICTS
+from fer_common.files import write_whole
 from fer_common.provenance import provenance
 from fer_common.results import render, verdicts
 from fer_common.results.groups import value_text
@@ -29,9 +29,7 @@ WITHOUT_TWINS = ImageSet(("PrivateTest",), ("score",), subset="without_twins")
 
 def renew(page: Path, blocks: Mapping[str, str]) -> None:
     """Replace the blocks of a page, the whole file at once. Raises UserError for a block that nobody makes."""
-    partial = page.with_name(f".{page.name}.partial")
-    partial.write_text(fill(page.read_text(), blocks))
-    os.replace(partial, page)
+    write_whole(page, fill(page.read_text(), blocks))
 
 
 def fill(text: str, blocks: Mapping[str, str]) -> str:

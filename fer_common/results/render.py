@@ -12,6 +12,7 @@ from fer_common import UserError
 from fer_common.results.groups import as_text
 from fer_common.results.image_sets import ImageSet
 from fer_common.results.tables import SETUP
+from fer_common.results.verdicts import Spread
 
 OF = {
     "images": "",
@@ -293,8 +294,11 @@ READABLE = {
 # A terminal
 
 
-def overview(tables: Mapping[str, pd.DataFrame]) -> str:
-    """The claims outside of reports of the papers that ran, beside PrivateTest and Training."""
+def overview(tables: Mapping[str, pd.DataFrame], spread: Spread) -> str:
+    """The claims outside of reports of the papers that ran, beside PrivateTest and Training; below them s*.
+
+    spread: what single runs were judged by.
+    """
     from tabulate import tabulate
 
     table, rows = tables["comparison"], []
@@ -311,7 +315,15 @@ def overview(tables: Mapping[str, pd.DataFrame]) -> str:
                 {"claim": row["claim_id"], "claimed": claimed(row), "found": reproduced(row), "on": name_of(own)}
                 | {"of": setup, "runs": row["n_runs"], "gap": gap(row), "verdict": row["verdict"]}
             )
-    return tabulate(rows, "keys", disable_numparse=True, tablefmt="simple")
+    table = tabulate(rows, "keys", disable_numparse=True, tablefmt="simple")
+    known = [
+        f"{100 * sd:.1f} on {' + '.join(roles)}"
+        for (metric, roles), sd in spread.largest.items()
+        if metric == "accuracy"
+    ]
+    if not rows or not known:
+        return table
+    return f"{table}\ns*, the largest spread of an accuracy over seeds, in points: {'; '.join(known)} images."
 
 
 def found(runs: pd.DataFrame, folder: Path) -> str:

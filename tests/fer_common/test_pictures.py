@@ -4,6 +4,8 @@ import numpy as np
 
 from fer_common import pictures, records
 from fer_common.data import EMOTIONS
+from tests import builders
+from tests.conftest import command
 
 USAGE = np.array(["PrivateTest", "Training", "PublicTest", "Training", "PublicTest", "Training", "PrivateTest"])
 ROLE = np.array(["score", "seen", "select", "fit", "fit", "unused", "score"])
@@ -37,3 +39,14 @@ def test_every_row_is_in_the_part_of_its_role_alone():
 def test_attributes_go_by_the_parts_of_utkface():
     found = predictions(np.array(["UTKFace test", "UTKFace train"]), np.array(["score", "fit"]))
     assert [heading for heading, _ in pictures.by_role(found)] == ["score: UTKFace test 1", "fit: UTKFace train 1"]
+
+
+def test_pictures_are_drawn_again_by_the_command(tmp_path):
+    final = builders.put(tmp_path, builders.record(), builders.predictions(0, (0.8, 0.6, 0.6)))
+    command("draw", final)
+    assert {path.name for path in final.iterdir()} == {
+        *("record.json", "history.csv", "predictions.npz"),
+        *("learning_curves.png", "confusion.png", "roc.png", "report.txt"),
+    }
+    refused = command("draw", tmp_path, check=False)
+    assert refused.returncode == 1 and "there is no record" in refused.stderr

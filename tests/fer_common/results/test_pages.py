@@ -1,5 +1,6 @@
 """The generated parts of README and docs are those that the committed tables, setups and benchmarks give."""
 
+import dataclasses
 import json
 import runpy
 
@@ -25,6 +26,12 @@ def test_pages_are_up_to_date():
 def test_an_unknown_block_is_named():
     with pytest.raises(UserError, match="no generated block 'nothing'"):
         pages.fill("<!-- begin nothing -->\n<!-- end nothing -->", {"something": ""})
+
+
+def test_a_script_needs_nothing_but_its_paper(tmp_path):
+    """Neither SYSTEMS nor PROTOCOLS is asked of the module that it comes from."""
+    paper = dataclasses.replace(Papers().loaded["cnn_13_epochs"], description="from nowhere")
+    assert "cnn_13_epochs values" in pages.make_blocks(ROOT, {"cnn_13_epochs": paper})
 
 
 def built(runs, paper, folder):

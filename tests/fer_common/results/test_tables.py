@@ -14,7 +14,7 @@ import pytest
 
 from fer_common import UserError, claims, evaluation, records
 from fer_common.data import EMOTIONS, passport, synthetic
-from fer_common.results import groups, image_sets, render, tables
+from fer_common.results import figures, groups, image_sets, render, tables
 from fer_common.results.image_sets import ImageSet
 from fer_common.results.measure import Scores
 from tests.builders import HISTORY, predictions, put, record
@@ -265,6 +265,15 @@ def test_folds_of_several_tasks(tmp_path):
     rows = built["tasks"].set_index("task")
     assert set(rows.index) == {"expression", "gender"} and rows.loc["gender", "accuracy"] == 0.5
     assert rows["fitted accuracy"].isna().all(), "pooled, no image is a fitted one"
+
+
+def test_the_matrix_beside_a_printed_one_is_of_images_that_nothing_was_fitted_on(tmp_path):
+    role = np.array(["fit", "fit", "seen", "seen", "score"] * 200, "<U6")
+    put(tmp_path, record(paper="resnet50v2_vit", system="resnet50v2"), predictions(0, (0.8, 0.6, 0.6), role=role))
+    table = build(tmp_path, "resnet50v2_vit")["confusion"]
+    [image_set] = set(table["image_set"])
+    assert image_set.roles == ("score",) and table["images"].sum() == 200
+    assert not figures.scored_and_held_out(ImageSet(image_set.usages, ("score", "seen"), pooled=True))
 
 
 # What is wrong, failed, changed
