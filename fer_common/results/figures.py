@@ -219,7 +219,7 @@ def _accuracy_bars(axes, file: ClaimsFile, ran: Mapping[str, pd.DataFrame]) -> N
             sets.setdefault("claimed", []).append((place, 100 * claimed[system].number))
         own = _of_system(summary, system)
         for _, row in own[own["chosen"] == "last"].iterrows() if len(own) else ():
-            if scored_and_held_out(row["image_set"]):
+            if scored_and_held_out(row["image_set"]) and not row["image_set"].subset:
                 sets.setdefault(render.name_of(row["image_set"]), []).append((place, 100 * row["accuracy"]))
     width = 0.8 / max(len(sets), 1)
     for number, (name, bars) in enumerate(sets.items()):
@@ -234,7 +234,7 @@ def _accuracy_bars(axes, file: ClaimsFile, ran: Mapping[str, pd.DataFrame]) -> N
     axes.set_xticks(range(len(names)), [f"{name}\n{ran_as}" for name, ran_as in zip(names, said)])
     axes.tick_params(axis="x", labelsize=7)
     axes.set(ylim=(0, 109), ylabel="accuracy in per cent")
-    axes.legend(fontsize=7, loc="upper right", ncols=len(sets))
+    axes.legend(fontsize=7, loc="upper right", ncols=2)
 
 
 def scored_and_held_out(image_set: ImageSet) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -124,7 +125,7 @@ def write(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
             if name in READABLE and len(table) <= READABLE_ROWS:
                 texts |= {f"{name}.{form}": text for form, text in _readable(name, table).items()}
             for file, text in texts.items():
-                partial[folder / file] = folder / f".{file}.partial"
+                partial[folder / file] = folder / f".{file}.{os.getpid()}.partial"
                 partial[folder / file].write_text(text)
         for final, written in partial.items():
             written.replace(final)
@@ -315,13 +316,15 @@ def overview(tables: Mapping[str, pd.DataFrame], spread: Spread) -> str:
                 {"claim": row["claim_id"], "claimed": claimed(row), "found": reproduced(row), "on": name_of(own)}
                 | {"of": setup, "runs": row["n_runs"], "gap": gap(row), "verdict": row["verdict"]}
             )
+    if not rows:
+        return "No run with a paper's own setup stands beside a claim."
     table = tabulate(rows, "keys", disable_numparse=True, tablefmt="simple")
     known = [
         f"{100 * sd:.1f} on {' + '.join(roles)}"
         for (metric, roles), sd in spread.largest.items()
         if metric == "accuracy"
     ]
-    if not rows or not known:
+    if not known:
         return table
     return f"{table}\ns*, the largest spread of an accuracy over seeds, in points: {'; '.join(known)} images."
 
