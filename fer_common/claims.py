@@ -5,7 +5,7 @@ and key, not only the first. What a claim is worth is decided elsewhere: `tables
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -317,6 +317,15 @@ def load(paper: str) -> ClaimsFile:
 
 def read(path: Path) -> ClaimsFile:
     """The claims file at `path`. Raises UserError that lists every error with file, line and key."""
+    return read_as(ClaimsFile, path, _cross_check)
+
+
+def read_as(kind: type, path: Path, cross_check: Callable[[Any, Any, list[str]], None]) -> Any:
+    """The YAML file at `path` as a `kind` of msgspec struct whose values stay text where it says so.
+
+    cross_check: function(values, root node, errors) that adds what the schema cannot say. Raises UserError that lists
+    every error with file, line and key.
+    """
     import yaml
 
     try:
@@ -331,12 +340,13 @@ def read(path: Path) -> ClaimsFile:
         raise UserError(f"{path}{line}: not YAML ({getattr(error, 'problem', error)}).") from None
     errors: list[str] = []
     if root is None:
-        errors.append("is empty; expected the keys paper, reference, systems, claims")
+        required = (field.name for field in msgspec.structs.fields(kind) if field.required)
+        errors.append(f"is empty; expected the keys {', '.join(required)}")
         values = None
     else:
-        values = _convert(root, ClaimsFile, "", errors)
+        values = _convert(root, kind, "", errors)
     if not errors:
-        _cross_check(values, root, errors)
+        cross_check(values, root, errors)
     if errors:
         raise UserError(f"{path}: {len(errors)} error{'s' * (len(errors) > 1)}\n  " + "\n  ".join(errors))
     return values

@@ -1,12 +1,13 @@
 """The command `ferrepro`. Each part imports what it needs when it is called."""
 
 import argparse
+import re
 import shutil
 import subprocess
 import sys
 from json import dumps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -109,6 +110,7 @@ def tables(runs: Path = RUNS, tables: Path = TABLES, passports: Path = PASSPORTS
     from fer_common.data import cache_folder
     from fer_common.results import figures, render, verdicts
     from fer_common.results import tables as collector
+    from fer_common.score import card as cards
 
     if not runs.is_dir():
         raise UserError(f"{runs}: no such folder; run a paper first, or say where its records are with --runs.")
@@ -128,6 +130,7 @@ def tables(runs: Path = RUNS, tables: Path = TABLES, passports: Path = PASSPORTS
         wrong=wrong,
         without_randomness=papers.without_randomness,
         known_spread=spread,
+        released=[(name, cards.load(name).printed) for name in cards.names()],
     )
     render.write(built, tables)
     first = {name: next(iter(paper.protocols)) for name, paper in papers.loaded.items()}
@@ -304,6 +307,83 @@ def check_records(runs: tyro.conf.Positional[tuple[Path, ...]] = (RUNS,), passpo
         sys.exit(1)
 
 
+def score(
+    model: tyro.conf.Positional[str],
+    weights: Path | None = None,
+    name: str | None = None,
+    size: int = 48,
+    channels: Literal[1, 3] = 1,
+    scale: Literal["0..1", "-1..1", "0..255", "mean_deviation", "per_image"] = "0..1",
+    mean: float | None = None,
+    deviation: float | None = None,
+    outputs: Literal["probabilities", "logits"] = "probabilities",
+    classes: tuple[str, ...] = (),
+    tta: Literal["none", "flip"] = "none",
+    data: Data = None,
+    allow_subset: AllowSubset = False,
+    runs: Path = RUNS,
+    passports: Path = PASSPORTS,
+    trust: bool = False,
+) -> None:
+    """Score somebody else's network or predictions on all of FER2013, beside what its release prints, and say what the
+    scores tell of what it was fitted on. It leaves an ordinary record.
+
+    Args:
+        model: the name of a card (reproductions/released), or a file: .keras, .h5, .hdf5, .tflite, .onnx; or
+            predictions: .csv or .npz with row_id and seven probabilities or a label.
+        weights: the file that a card is about.
+        name: what to call it in the tables; default: the file's name.
+        size: height and width that its images have.
+        channels: 1 grey, 3 the same grey three times.
+        scale: what becomes of grey values; `mean_deviation` with the next two, `per_image` by each image's own.
+        mean: of grey values from 0 to 255.
+        deviation: likewise.
+        outputs: whether they are probabilities, or logits, which a softmax makes such.
+        classes: the emotions in the order of its outputs; default: FER2013's own.
+        tta: `flip`: the mean over each image and its mirror image, a row of its own.
+        runs: where the record goes.
+        passports: a folder of passports: they know which images have twins, and which FER+ calls a face.
+        trust: read files that may run code when they are loaded (Lambda layers, pickles).
+    """
+    from fer_common import data as data_module
+    from fer_common.data import passport
+    from fer_common.results import groups, measure, render
+    from fer_common.score import card as cards
+    from fer_common.score import scoring
+
+    if model in cards.names():
+        card = cards.load(model)
+        if weights is None:
+            raise UserError(f"--weights: {model} is known, its file is not here; get {card.file} from {card.source}.")
+        path, label = weights, name or model
+        if not path.is_file():
+            raise UserError(f"{path}: no such file.")
+        if (found := cards.sha256_of(path)) != card.sha256:
+            raise UserError(
+                f"{path}: is not {card.file} of the card {model} (SHA-256 {found[:16]}…, not {card.sha256[:16]}…)."
+            )
+    else:
+        path = Path(model)
+        if not path.is_file():
+            raise UserError(f"{model}: neither a file nor a card; there is {', '.join(cards.names())}.")
+        label = name or re.sub(r"[^a-z0-9_]+", "_", path.stem.lower()).strip("_") or "model"
+        card = cards.of_options(
+            label, path, size, channels, scale, mean, deviation, outputs, classes or data_module.EMOTIONS
+        )
+    faces = data_module.load(data, allow_subset=allow_subset)
+    if path.suffix in (".csv", ".npz"):
+        asked = scoring.read_predictions(path, faces, card)
+    else:
+        asked = scoring.ask(faces, path, card, tta=tta, trust=trust)
+    record, predictions = scoring.make_record(label, path, card, faces, asked, tta)
+    final = records.folder(runs, record)
+    records.write(final, record, [], predictions)
+    known = passport.read_all(passports)
+    [group] = [g for g in groups.collect(final.parent, known).groups if g.runs[0].paths == (final,)]
+    print(render.scored(group, measure.Scores([group]), card.printed, record))
+    print(f"record: {final}")
+
+
 def draw(runs: tyro.conf.Positional[tuple[Path, ...]]) -> None:
     """Draw the pictures of runs beside their records: learning curves, confusion, ROC curves, and a report, a panel a
     role.
@@ -367,6 +447,7 @@ COMMANDS = {
     "tables": tables,
     "audit": audit,
     "check": check_records,
+    "score": score,
     "draw": draw,
     "docs": docs,
     "data": data_group,

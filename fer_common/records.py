@@ -14,8 +14,8 @@ import json
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -88,8 +88,8 @@ class Predictions:
     """Probabilities over all rows of the data at each scored epoch.
 
     row_id int32 (N,), usage str (N,), of an attribute the part of UTKFace, role str (N,), label uint8 (N,), epochs
-    int16 (E,), counted from 1, last one last, probabilities float16 (E, N, K), K = 7 for expressions. Not stored: twin
-    bool (N,), whether an image of PrivateTest has a twin in Training, where the passport of the copy is at hand; of_folds
+    int16 (E,), counted from 1, last one last, probabilities float16 (E, N, K), K = 7 for expressions. Not stored:
+    subsets, by name bool (N,), whether a row is in a named subset of the copy, where its passport is at hand; of_folds
     str (N,), `out_of_fold` or `mean_of_folds` where several folds were pooled.
     """
 
@@ -99,7 +99,7 @@ class Predictions:
     label: np.ndarray
     epochs: np.ndarray
     probabilities: np.ndarray
-    twin: np.ndarray | None = None
+    subsets: Mapping[str, np.ndarray] = field(default_factory=dict)
     of_folds: np.ndarray | None = None
 
     def at(self, epoch: int) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 Roles are strings in an array beside the rows: `fit` (trained on), `select` (watched while training: early stopping,
 choice of epoch or setting), `score` (never seen before its prediction counts), `seen` (scored, although a part of the
-system was fitted on it: an extractor, a scaler, a copy of the image) and `unused`. A split that keeps identical images
+system was fitted on it: an extractor, a scaler, a copy of the image) and `unused`; no split gives `unknown`, which is
+for somebody else's model, of which only its author knows what it was fitted on. A split that keeps identical images
 together never puts two rows with the same pixels on both sides.
 """
 
@@ -13,7 +14,7 @@ import numpy as np
 from fer_common import UserError
 from fer_common.data import EMOTIONS, USAGES, FaceData
 
-ROLES = ("fit", "select", "score", "seen", "unused")
+ROLES = ("fit", "select", "score", "seen", "unused", "unknown")
 _ROLE_DTYPE = "<U6"
 
 

@@ -29,6 +29,7 @@ Verdict = Literal["ok", "wrong", "not checked"]
 Protocols = Mapping[str, Mapping[str, Protocol]]
 VERSION = 1  # raise when a check changes: what was kept of records is then made anew
 OFFICIAL = dict(zip(USAGES, ("fit", "select", "score")))
+RELEASED = "released"  # in place of a paper: somebody else's model, whose rows are all `unknown`
 FINETUNED = "finetuned"  # the init of a system that stands on a network trained in another run
 
 
@@ -228,6 +229,8 @@ def _roles(
     """Roles are those that the protocol draws, and what a part of the system was fitted on is `seen`."""
     if task in attributes.ATTRIBUTES:
         return _agree(_by_usage(predictions, attributes.ROLES), predictions.role, f"the parts of {task}")
+    if record.paper == RELEASED:
+        return _agree(np.full(len(predictions.role), "unknown"), predictions.role, "somebody else's model")
     if record.paper not in protocols:
         raise _Ends("not checked", f"there is no paper {record.paper} here that would say what its protocols are")
     protocol = protocols[record.paper].get(record.protocol)

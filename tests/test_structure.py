@@ -13,6 +13,7 @@ PACKAGES = ("fer_common", "reproductions")
 # From the top down, as docs/design.md has it; a module may import what stands below it or beside it.
 FLOORS = [
     ["fer_common.cli"],
+    ["fer_common.score"],
     ["reproductions"],
     ["fer_common.results.pages", "fer_common.results.figures"],
     ["fer_common.results.render"],

@@ -21,9 +21,11 @@ AGREEMENT = 0.5
 
 @dataclass(frozen=True)
 class Votes:
-    """counts: uint8 (N, 10), votes by the columns of VOTES, one row for each row of FER2013 in its order."""
+    """counts: uint8 (N, 10), votes by the columns of VOTES, one row for each row of FER2013 in its order; named: bool
+    (N,), whether FER+ gives the image a name, which it does not where it is no face."""
 
     counts: np.ndarray
+    named: np.ndarray
 
     @property
     def plurality(self) -> np.ndarray:
@@ -68,7 +70,8 @@ def read(path: Path, data: FaceData) -> Votes:
             f"(one of {', '.join(USAGES)}); the two are not in the same order."
         )
     try:
-        votes = Votes(np.array([row[2:] for row in rows], np.uint8))
+        named = np.array([bool(row[1].strip()) for row in rows])
+        votes = Votes(np.array([row[2:] for row in rows], np.uint8), named)
     except (ValueError, OverflowError) as error:
         raise UserError(f"{path}: a row does not hold ten numbers of votes ({error}).") from None
     clear = votes.plurality >= 0

@@ -91,6 +91,8 @@ class Passport:
     """row_id of every PrivateTest image with a twin in Training, byte for byte or nearly."""
     remarks: list[str] = field(default_factory=list)
     crowd: Crowd | None = None
+    unnamed: list[int] | None = None
+    """row_id of every image that FER+ gives no name, since it is no face; None where its votes were not at hand."""
     rows: str | None = None
     """`rows_digest` of the copy; None in a passport made before there was one."""
     identical: list[list[int]] | None = None
@@ -147,6 +149,7 @@ def make(data: FaceData, votes: Votes | None = None) -> Passport:
         twins_in_training=[int(data.row_id[row]) for row, found in zip(tested, twins) if len(found)],
         remarks=remarks(data, looks),
         crowd=crowd(data, votes) if votes else None,
+        unnamed=data.row_id[~votes.named].tolist() if votes else None,
         rows=rows_digest(data.row_id, data.usage, data.labels),
         identical=_groups(data),
         pixel_order=_packed_order(data),

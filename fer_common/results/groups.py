@@ -33,7 +33,7 @@ class FinishedRun:
     record: of several folds the first one's, with the epochs of the longest and the notes of all.
     history: a dict an epoch; empty where there are several folds, each of which has its own.
     paths, digests: the folders of its records, one a fold, in the order of the folds, and what their bytes come to.
-    twins: row ids of PrivateTest's images with a twin in Training; None where no passport of the copy is at hand.
+    left_out_of: by named subset of the copy, the row ids that are not in it; empty where no passport is at hand.
     """
 
     record: Record
@@ -41,13 +41,13 @@ class FinishedRun:
     paths: tuple[Path, ...]
     digests: tuple[str, ...]
     task: str
-    twins: tuple[int, ...] | None
+    left_out_of: Mapping[str, tuple[int, ...]]
 
     def predictions(self) -> Predictions:
         """Read from disk; of several folds pooled. Raises UserError naming a record that is damaged."""
         found = [records.read_predictions(path, records.read_record(path), self.task) for path in self.paths]
         pooled = found[0] if len(found) == 1 else pool_folds(found)
-        return pooled if self.twins is None else replace(pooled, twin=np.isin(pooled.row_id, self.twins))
+        return replace(pooled, subsets={name: ~np.isin(pooled.row_id, out) for name, out in self.left_out_of.items()})
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ def _group(task: str, same: list[tuple[Path, Record]], passports: Mapping[str, P
                 paths=(path,),
                 digests=(records.digest(path),),
                 task=task,
-                twins=_twins(record, task, passports),
+                left_out_of=_subsets(record, task, passports),
             )
             for path, record in sorted(by_seed[seed], key=lambda item: item[1].fold or 0)
         ]
@@ -236,9 +236,14 @@ def _over_folds(folds: list[FinishedRun]) -> FinishedRun:
     return replace(folds[0], record=record, history=[], paths=paths, digests=digests)
 
 
-def _twins(record: Record, task: str, passports: Mapping[str, Passport]) -> tuple[int, ...] | None:
+def _subsets(record: Record, task: str, passports: Mapping[str, Passport]) -> dict[str, tuple[int, ...]]:
     passport = passports.get(record.data["fingerprint"])
-    return tuple(passport.twins_in_training) if passport and task == "expression" else None
+    if passport is None or task != "expression":
+        return {}
+    found = {"without_twins": tuple(passport.twins_in_training)}
+    if passport.unnamed is not None:
+        found["named_by_ferplus"] = tuple(passport.unnamed)
+    return found
 
 
 def as_text(fields: Mapping) -> str:

@@ -23,14 +23,15 @@ class ImageSet:
     of: `images`; `out_of_fold`: each as the one fold that held it out saw it; `mean_of_folds`: by the folds' mean
     probabilities, an ensemble; `running`: no predictions, but the metric that Keras keeps while it trains, with dropout.
     pooled: the split drew from these usages together, so that they mean nothing apart.
-    subset: `without_twins`, only those of PrivateTest that have no twin in Training; or all.
+    subset: all of them, or one that has a name: `without_twins`, those of PrivateTest that have no twin in Training;
+    `named_by_ferplus`, those that FER+ calls a face.
     """
 
     usages: tuple[str, ...]
     roles: tuple[str, ...]
     of: Of = "images"
     pooled: bool = False
-    subset: Literal["", "without_twins"] = ""
+    subset: Literal["", "without_twins", "named_by_ferplus"] = ""
 
     @property
     def held_out(self) -> bool:
@@ -42,7 +43,7 @@ class ImageSet:
         found = np.isin(predictions.usage, self.usages) & np.isin(predictions.role, self.roles)
         if predictions.of_folds is not None:
             found &= predictions.of_folds == self.of
-        return found & ~predictions.twin if self.subset == "without_twins" else found
+        return found & predictions.subsets[self.subset] if self.subset else found
 
 
 def of_predictions(predictions: Predictions) -> list[ImageSet]:
@@ -50,7 +51,8 @@ def of_predictions(predictions: Predictions) -> list[ImageSet]:
 
     Where more than one usage is fitted (or out of fold), these were pooled, and the roles alone tell the sets apart.
     Usages that are scored alike are one further set, and so is PrivateTest without the images that have a twin in
-    Training, where the twins are known.
+    Training, where the twins are known. Of somebody else's model, whose roles nobody else knows, the merged test and
+    what FER+ calls a face are sets too: papers and releases print numbers of both.
     """
     drawn_from = _drawn_from(predictions)
     pooled = drawn_from if len(drawn_from) > 1 else ()
@@ -58,11 +60,18 @@ def of_predictions(predictions: Predictions) -> list[ImageSet]:
     found = list(_by_role(predictions, pooled, pooled=True)) if pooled else []
     for usage in reversed(apart):
         found += _by_role(predictions, (usage,))
-    if predictions.twin is not None and "PrivateTest" in apart and predictions.twin.any():
+    without_twins = predictions.subsets.get("without_twins")
+    if without_twins is not None and "PrivateTest" in apart and not without_twins.all():
         found += _by_role(predictions, ("PrivateTest",), subset="without_twins")
-    alike = tuple(usage for usage in apart if set(predictions.role[predictions.usage == usage]) == {"score"})
+    role_of = {usage: set(predictions.role[predictions.usage == usage]) for usage in apart}
+    alike = tuple(usage for usage in apart if role_of[usage] == {"score"})
     if len(alike) > 1 and predictions.of_folds is None:
         found.append(ImageSet(alike, ("score",)))
+    tests = tuple(usage for usage in USAGES[1:] if role_of.get(usage) == {"unknown"})
+    if len(tests) > 1:
+        found.append(ImageSet(tests, ("unknown",)))
+        if "named_by_ferplus" in predictions.subsets:
+            found += [ImageSet((usage,), ("unknown",), subset="named_by_ferplus") for usage in tests]
     return found
 
 
@@ -110,8 +119,8 @@ def _by_role(
 ) -> Iterator[ImageSet]:
     """All images of the usages unless they are pooled, and each role apart where there are several."""
     rows = np.isin(predictions.usage, usages)
-    if subset == "without_twins":
-        rows &= ~predictions.twin
+    if subset:
+        rows &= predictions.subsets[subset]
     kinds = (
         ["images"] if predictions.of_folds is None else sorted(set(predictions.of_folds[rows].tolist()), reverse=True)
     )

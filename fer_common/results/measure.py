@@ -1,7 +1,7 @@
 """Scores over runs that differ in their seed, and the one formula of their interval. Each run is scored once and kept.
 
-What is kept lies in the cache folder, by the digest of the record, and is made anew where the record, the twins or the
-code of a metric changed. A file there that cannot be read counts as missing.
+What is kept lies in the cache folder, by the digest of the record, and is made anew where the record, the subsets of
+its copy or the code of a metric changed. A file there that cannot be read counts as missing.
 """
 
 import hashlib
@@ -107,7 +107,7 @@ def score(run: FinishedRun) -> Scored:
 
 
 def _key(run: FinishedRun) -> str:
-    described = f"{VERSION} {evaluation.VERSION} {run.task} {run.twins} {run.digests}"
+    described = f"{VERSION} {evaluation.VERSION} {run.task} {run.left_out_of} {run.digests}"
     return hashlib.sha256(described.encode()).hexdigest()[:32]
 
 

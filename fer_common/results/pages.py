@@ -22,7 +22,7 @@ from fer_common.results.image_sets import ImageSet
 from fer_common.results.tables import HEADLINES, MAIN_PRESETS, REFERENCE
 
 BLOCK = re.compile(r"(<!-- begin (.+?) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
-TABLES = ("comparison", "summary", "sensitivity", "protocols", "folds", "tasks", "runs", "epochs", "seed_spread")
+TABLES = ("controls", "comparison", "summary", "sensitivity", "protocols", "folds", "tasks", "runs", "epochs", "seed_spread")
 PRIVATE = ImageSet(("PrivateTest",), ("score",))
 WITHOUT_TWINS = ImageSet(("PrivateTest",), ("score",), subset="without_twins")
 
@@ -53,6 +53,7 @@ def make_blocks(root: Path, papers: Mapping) -> dict[str, str]:
         "verdicts without numbers": verdicts.DIFFERENCES.rstrip(),
         "verdict counts": verdict_counts(comparison),
         "verdict changes": verdict_changes(pd.read_csv(root / "docs" / "verdict_changes.csv")),
+        "controls": controls(tables["controls"]),
         "seed spread": seed_spread(tables["seed_spread"]),
         "named protocols": named_protocols(papers),
     }
@@ -181,6 +182,22 @@ def seed_spread(table: pd.DataFrame) -> str:
                 | {"s*": f"{factor * row['sd']:.{decimals}f}", "found for": f"{row['system']}, {row['protocol']}"}
                 | {"on": render.name_of(row["image_set"]), "seeds": row["n_runs"]}
             )
+    return render.markdown(rows)
+
+
+def controls(table: pd.DataFrame) -> str:
+    """What releases print beside what their networks give here."""
+    rows = []
+    for _, row in table.iterrows() if len(table) else ():
+        decimals = max(2, len(str(row["printed"]).partition(".")[2]) + 1)
+        factor = 100 if row["unit"] == "percent" else 1
+        found = "" if pd.isna(row["found"]) else f"{factor * row['found']:.{decimals}f}"
+        allowed = "" if pd.isna(row["allowed"]) else f"± {factor * row['allowed']:g}"
+        rows.append(
+            {"network": row["system"], "metric": row["metric"], "on": render.name_of(row["image_set"])}
+            | {"images": render.whole(row["n_images"]), "printed": render.claimed({"claimed": row["printed"], "unit": row["unit"]})}
+            | {"found": found, "allowed": allowed, "verdict": row["verdict"], "where": row["where"]}
+        )
     return render.markdown(rows)
 
 

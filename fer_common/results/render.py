@@ -3,15 +3,19 @@
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import fields
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pandas as pd
 
 from fer_common import UserError
-from fer_common.results.groups import as_text
+from fer_common.records import Record
+from fer_common.results import tables
+from fer_common.results.groups import Group, as_text
 from fer_common.results.image_sets import ImageSet
+from fer_common.results.measure import Scores
 from fer_common.results.tables import SETUP
 from fer_common.results.verdicts import Spread
 
@@ -21,7 +25,7 @@ OF = {
     "mean_of_folds": ", mean probabilities of the folds",
     "running": ", running metric with dropout",
 }
-SUBSETS = {"": "", "without_twins": " without twins"}
+SUBSETS = {"": "", "without_twins": " without twins", "named_by_ferplus": ", named by FER+"}
 READABLE_ROWS = 200  # a longer table is a csv alone
 
 
@@ -197,7 +201,7 @@ TEXTS = [
     *("attributes", "data", "changes", "reduced", "versions", "details", "notes", "device", "backend", "commit"),
     *("left_out", "says", "run", "finished", "epoch", "chosen", "metric", "average", "class", "task", "begins_as"),
     *("usages", "roles", "of", "pooled", "subset", "claim_id", "headline", "images", "where", "claimed", "unit"),
-    *("assumed", "verdict", "true", "predicted"),
+    *("assumed", "verdict", "true", "predicted", "id", "printed"),
 ]
 
 
@@ -344,3 +348,38 @@ def found(runs: pd.DataFrame, folder: Path) -> str:
     for _, row in runs[runs["left_out"] == "damaged"].iterrows() if len(runs) else ():
         lines.append(f"  wrong: {row['run']}: {row['says']}")
     return "\n".join([*lines, f"Tables are in {folder}."])
+
+
+def scored(group: Group, scores: Scores, printed: Sequence, record: Record) -> str:
+    """What a scored network gives on each image set, beside what its release prints, and what the scores tell."""
+    from tabulate import tabulate
+
+    epochs = group.last_epochs
+    rows = []
+    for image_set in scores.sets(group):
+        usages = replace(image_set, roles=())
+        row = {"images": f"{name_of(usages).removesuffix(' ()')} ({scores.n_images(group, image_set):,})"}
+        for metric, title in (
+            ("accuracy", "accuracy"),
+            ("f1.macro", "macro F1"),
+            ("auc.macro", "AUC"),
+            ("log_loss", "log loss"),
+        ):
+            m = scores.measure(group, metric, image_set, epochs)
+            row[title] = shown({metric: m.mean, f"{metric} low": m.low, f"{metric} high": m.high}, metric, metric)
+        rows.append(row)
+    lines = [tabulate(rows, "keys", disable_numparse=True, tablefmt="simple"), ""]
+    for row in tables.controls([(record.system, printed)], [group], scores):
+        decimals = len(row["printed"].partition(".")[2]) + 1
+        factor = 100 if row["unit"] == "percent" else 1
+        found = f"{factor * row['found']:.{max(decimals, 2)}f}"
+        said = f"{row['metric']} {row['printed']}{' %' * (row['unit'] == 'percent')} is printed ({row['where']})"
+        lines.append(
+            f"{said}; found {found} on {name_of(replace(row['image_set'], roles=())).removesuffix(' ()')}: {row['verdict']}."
+        )
+    lines += [f"* {pattern['says']}" for pattern in record.details["patterns"]]
+    lines.append("What it was fitted on, nobody but its author knows; every row has the role `unknown`.")
+    return "\n".join(
+        textwrap.fill(line, 100) if not line.startswith(("images", "---")) and "\n" not in line else line
+        for line in lines
+    )

@@ -22,6 +22,7 @@ from fer_common.results.image_sets import ImageSet
 from fer_common.results.measure import Measured, Scores, kept_running
 from fer_common.results.verdicts import Found, Spread
 
+RELEASED = "released"  # in place of a paper: networks that somebody released, or sent
 REFERENCE = "reference"  # in place of a paper: a line to compare with
 HEADLINES = ("accuracy", "f1.macro", "f1.weighted", "auc.macro", "log_loss")
 MAIN_PRESETS = ("full", "reduced")
@@ -35,12 +36,14 @@ def build(
     wrong: Mapping[Path, str] | None = None,
     without_randomness: Callable[[Record], bool] = lambda record: False,
     known_spread: Spread | None = None,
+    released: Iterable[tuple[str, Sequence]] = (),
 ) -> dict[str, pd.DataFrame]:
     """All tables of the records under `runs` and the claims in `files`, as data frames by name.
 
     passports: of `passport.read_all`; the copies without one have no PrivateTest without twins.
     wrong: what is wrong with records that are left out. without_randomness: whether a record's system needs one run.
     known_spread: s* of the committed records, for runs of somebody else; default: that of the records themselves.
+    released: (name, printed numbers) of each card of a released network.
     """
     collected = collect(runs, passports, wrong or {})
     every = collected.groups
@@ -55,6 +58,7 @@ def build(
         "runs": listed,
         "epochs": of_epochs(runs, every),
         "comparison": comparison(files, every, scores, judges),
+        "controls": pd.DataFrame(controls(released, expression, scores)),
         "seed_spread": spread,
         "summary": summary(measured, crowd=from_crowd_votes(expression, passports)),
         "per_class": per_class(expression, scores),
@@ -129,7 +133,7 @@ def of_runs(root: Path, found: Iterable[FoundRecord], papers: set[str]) -> pd.Da
     for each in found:
         row = {"run": str(each.path.relative_to(root)), "left_out": each.left_out, "says": each.says}
         if (r := each.record) is not None:
-            if not each.left_out and r.paper not in papers:
+            if not each.left_out and r.paper not in (*papers, RELEASED):
                 row["left_out"] = "unknown paper"
             row |= {k: getattr(r, k) for k in ("paper", "system", "protocol", "init", "preset", "seed", "fold")}
             row |= {k: _json(getattr(r, k)) for k in ("changes", "reduced")}
@@ -332,6 +336,36 @@ def _cost(metric: str, system: list[Group], against: list[Group]) -> dict:
     return {"reproduced": share, "verdict": "supported" if share < 1 else "contradicted"}
 
 
+def controls(released: Iterable[tuple[str, Sequence]], groups: Iterable[Group], scores: Scores) -> list[dict]:
+    """The numbers that releases print beside what their networks give, one a row.
+
+    released: (system, printed numbers) of each card. A control, which has an allowed difference, passes within it;
+    of another number the verdict is `found again` within the interval over images and half a printed unit.
+    """
+    of_system = {group.record.system: group for group in groups if group.record.paper == RELEASED and group.runs}
+    rows = []
+    for system, printed in released:
+        group = of_system.get(system)
+        for number in printed:
+            image_set = ImageSet(tuple(number.usages), ("unknown",), subset=number.subset)
+            row = {"system": system, "id": number.id, "metric": number.metric, "printed": number.value}
+            row |= {"unit": number.unit, "where": number.where, "image_set": image_set}
+            if group is None or image_set not in scores.sets(group):
+                rows.append(row | {"verdict": "not run"})
+                continue
+            m = scores.measure(group, number.metric, image_set, group.last_epochs)
+            gap = number.number - m.mean
+            row |= {"found": m.mean, "low": m.low, "high": m.high, "n_images": m.n_images, "gap": gap}
+            if number.allowed is not None:
+                allowed = float(number.allowed) / (100 if number.unit == "percent" else 1)
+                row |= {"allowed": allowed, "verdict": "passed" if abs(gap) <= allowed else "failed"}
+            else:
+                again = abs(gap) <= (m.high - m.low) / 2 + number.half_unit
+                row["verdict"] = "found again" if again else "printed higher" if gap > 0 else "printed lower"
+            rows.append(row)
+    return rows
+
+
 # Pivots
 
 
@@ -420,7 +454,7 @@ def protocols(groups: Iterable[Group], scores: Scores) -> pd.DataFrame:
     """One row per setup that ran: what its protocol scores, and of this what is unseen; what was fitted."""
     rows = []
     for group in groups:
-        if not group.unchanged:
+        if not group.unchanged or not scores.of(group.runs[0]).protocol:
             continue
         row = group.key | {"n_runs": len(group.runs), "epoch": _joined(group.last_epochs)}
         for name, image_set in scores.of(group.runs[0]).protocol.items():

@@ -1,0 +1,202 @@
+"""From somebody else's network or predictions to an ordinary record, whose rows all have the role `unknown`.
+
+The record says what was scored by its checksum, how images were prepared, and whether the network mixes the images of
+a batch; tables and pages treat it as any other.
+"""
+
+import csv
+import dataclasses
+import datetime
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from fer_common import UserError, records
+from fer_common.data import EMOTIONS, USAGES, FaceData
+from fer_common.experiment.machine import commit
+from fer_common.score import networks, patterns
+from fer_common.score.card import Card, sha256_of
+from fer_common.score.patterns import Pattern
+
+PAPER = "released"  # in place of a paper: networks that somebody released, or sent
+SINGLES = 64  # images that are asked for one by one
+BATCH = 128
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked of a network or found in a file of predictions: probabilities float32 (N, 7), in the order of
+    EMOTIONS; how far they move with the batch; what else is known."""
+
+    probabilities: np.ndarray
+    parameters: int | None = None
+    reader: str = ""
+    largest_difference: float = 0.0
+    other_labels: int = 0
+    statistics: dict = dataclasses.field(default_factory=dict)
+
+
+def ask(data: FaceData, path: Path, card: Card, *, tta: Literal["none", "flip"] = "none", trust: bool = False) -> Asked:
+    """The probabilities of a network for all images of `data`, asked for in their order, shuffled, and for some one by
+    one. tta: `flip`: the mean of those of each image and of its mirror image.
+
+    Raises UserError where the file cannot be read, or is not what the card says.
+    """
+    n = len(data)
+    rng = np.random.default_rng(0)
+    shuffled, singles = rng.permutation(n), np.sort(rng.permutation(n)[: min(SINGLES, n)])
+    passes = [networks.Pass(np.arange(n), BATCH), networks.Pass(shuffled, BATCH), networks.Pass(singles, 1)]
+    answer = networks.ask(path, data.images, card.preparation, passes, trust=trust)
+    in_order, in_other, alone = (_probabilities(own, card) for own in answer.outputs)
+    again = in_order.copy()
+    again[shuffled] = in_other
+    moves = max(np.abs(again - in_order).max(), np.abs(alone - in_order[singles]).max())
+    other = (again.argmax(1) != in_order.argmax(1)).sum() + (alone.argmax(1) != in_order[singles].argmax(1)).sum()
+    if tta == "flip":
+        mirrored = networks.ask(path, data.images[:, :, ::-1], card.preparation, passes[:1], trust=trust)
+        in_order = (in_order + _probabilities(mirrored.outputs[0], card)) / 2
+    return Asked(in_order, answer.parameters, answer.reader, float(moves), int(other), answer.statistics)
+
+
+def _probabilities(outputs: np.ndarray, card: Card) -> np.ndarray:
+    """float32 (n, 7) in the order of EMOTIONS."""
+    found = outputs.astype(np.float64)
+    if card.outputs == "logits":
+        found = np.exp(found - found.max(1, keepdims=True))
+    elif (found < -1e-3).any() or np.abs(found.sum(1) - 1).max() > 0.02:
+        raise UserError(
+            "Its outputs are no probabilities: they do not add up to 1. Say --outputs logits if they are logits."
+        )
+    found = np.clip(found, 0, None)
+    found /= found.sum(1, keepdims=True)
+    return found[:, [card.classes.index(emotion) for emotion in EMOTIONS]].astype(np.float32)
+
+
+# Predictions in place of a network
+
+
+def read_predictions(path: Path, data: FaceData, card: Card) -> Asked:
+    """Predictions for all images of `data` from a CSV or an .npz.
+
+    CSV: with a header, columns `row_id` (or rows in the copy's order), and either seven columns named by the emotions or
+    one, `label`, with names or numbers. npz: arrays `row_id` (optional) and `probabilities` (N, 7) or `label` (N,).
+    Raises UserError, one sentence.
+    """
+    row_id, found = (_from_npz if path.suffix == ".npz" else _from_csv)(path)
+    if found.ndim == 1:
+        names = list(card.classes)
+        numbers = [names.index(v) if v in names else int(v) if str(v).isdigit() and int(v) < 7 else -1 for v in found]
+        if -1 in numbers:
+            wrong = found[numbers.index(-1)]
+            raise UserError(
+                f"{path}: row {numbers.index(-1) + 1} has the label {wrong!r}; expected 0 to 6 or an emotion."
+            )
+        found = np.eye(7, dtype=np.float32)[numbers]
+    if row_id is None:
+        if len(found) != len(data):
+            raise UserError(f"{path}: {len(found):,} rows without row_id; the copy has {len(data):,} images.")
+        row_id = data.row_id
+    place = {int(row): number for number, row in enumerate(row_id)}
+    missing = [int(row) for row in data.row_id if int(row) not in place]
+    if len(place) < len(row_id):
+        raise UserError(f"{path}: {len(row_id) - len(place):,} row ids are there twice.")
+    if missing:
+        raise UserError(f"{path}: {len(missing):,} of {len(data):,} images are missing, row {missing[0]} for one.")
+    ordered = found[[place[int(row)] for row in data.row_id]]
+    if not np.isfinite(ordered).all():
+        raise UserError(f"{path}: holds numbers that are not finite.")
+    return Asked(_probabilities(ordered, card), reader="predictions")
+
+
+def _from_csv(path: Path) -> tuple[np.ndarray | None, np.ndarray]:
+    try:
+        rows = list(csv.DictReader(io.StringIO(path.read_text())))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error}).") from None
+    if not rows:
+        raise UserError(f"{path}: has no rows below its header.")
+    try:
+        row_id = np.array([int(row["row_id"]) for row in rows]) if "row_id" in rows[0] else None
+        if set(EMOTIONS) <= set(rows[0]):
+            return row_id, np.array([[float(row[emotion]) for emotion in EMOTIONS] for row in rows], np.float32)
+        if "label" in rows[0]:
+            return row_id, np.array([row["label"] for row in rows])
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path}: a value is no number ({error}).") from None
+    raise UserError(f"{path}: has the columns {', '.join(rows[0])}; expected {', '.join(EMOTIONS)}, or label.")
+
+
+def _from_npz(path: Path) -> tuple[np.ndarray | None, np.ndarray]:
+    try:
+        with np.load(path) as file:  # no pickles
+            arrays = dict(file)
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: cannot be read as arrays ({error}).") from None
+    if "probabilities" in arrays and arrays["probabilities"].ndim == 2 and arrays["probabilities"].shape[1] == 7:
+        return arrays.get("row_id"), arrays["probabilities"].astype(np.float32)
+    if "label" in arrays:
+        return arrays.get("row_id"), arrays["label"].astype(str)
+    raise UserError(f"{path}: holds {', '.join(arrays)}; expected probabilities (N, 7) or label (N,).")
+
+
+# The record
+
+
+def make_record(name: str, path: Path, card: Card, data: FaceData, asked: Asked, tta: str) -> tuple:
+    """(record, predictions) of what was asked of the file at `path`."""
+    system = name + "_flip" * (tta == "flip")
+    found = patterns_of(data, asked)
+    mixed = [pattern.says for pattern in found if pattern.kind == "mixes the batch"]
+    record = records.Record(
+        paper=PAPER,
+        system=system,
+        protocol="unknown",
+        init="released",
+        seed=0,
+        preset="full",
+        changes={},
+        setup={"preparation": msgspec.to_builtins(card.preparation), "outputs": card.outputs, "classes": card.classes}
+        | {"test_time_augmentation": tta},
+        weights=sha256_of(path)[:16],
+        data={"source": data.source, "fingerprint": data.fingerprint, "rows": len(data)},
+        parameters=asked.parameters,
+        epochs_run=1,
+        backend=asked.reader,
+        notes=[*(["flip test-time augmentation"] if tta == "flip" else []), *mixed],
+        details={
+            "batch": {"largest_difference": asked.largest_difference, "other_labels": asked.other_labels},
+            "statistics": asked.statistics,
+            "patterns": [dataclasses.asdict(pattern) for pattern in found],
+        },
+        finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
+    record.commit, record.dirty = commit()
+    predictions = records.Predictions(
+        row_id=data.row_id,
+        usage=data.usage,
+        role=np.full(len(data), "unknown"),
+        label=np.asarray(data.labels),
+        epochs=np.array([1], np.int16),
+        probabilities=asked.probabilities[None],
+    )
+    return record, predictions
+
+
+def patterns_of(data: FaceData, asked: Asked) -> list[Pattern]:
+    """Everything that the scores tell."""
+    predicted = asked.probabilities.argmax(1)
+    right = predicted == data.labels
+    public = data.usage == "PublicTest"
+    found = patterns.gaps(
+        {usage: float(right[data.usage == usage].mean()) for usage in USAGES if (data.usage == usage).any()}
+    )
+    found.append(patterns.step(right[data.usage == "Training"]))
+    if public.any():
+        found.append(patterns.other_order(data.labels[public], predicted[public]))
+    found.append(patterns.mixes_batches(asked.largest_difference, asked.other_labels, len(data)))
+    return [pattern for pattern in found if pattern]
