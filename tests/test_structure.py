@@ -30,7 +30,7 @@ FLOORS = [
     ["fer_common.records", "fer_common.claims"],
     ["fer_common.evaluation", "fer_common.splits"],
     ["fer_common.data"],
-    ["fer_common.files", "fer_common.progress", "fer_common.plotting"],
+    ["fer_common.batches", "fer_common.files", "fer_common.progress", "fer_common.plotting"],
     ["fer_common"],
 ]
 

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from fer_common import UserError, pipeline, provenance, records, splits
+from fer_common import UserError, batches, pipeline, provenance, records, splits
 from fer_common.data import EMOTIONS, WITHHELD, FaceData, utkface
 from fer_common.experiment import checkpoint, machine, result
 from fer_common.experiment.paper import Options, Paper
@@ -406,9 +406,31 @@ class Run:
             else:
                 with np.load(path) as file:
                     checkpoint.assign(model.variables, file, "model")
-            batches = pipeline.in_order(images, None, range(len(images)), batch_size=BATCH, preprocessing=preprocessing)
-            probabilities[epoch] = model.predict(batches, verbose=0)
+            every = pipeline.in_order(images, None, range(len(images)), batch_size=BATCH, preprocessing=preprocessing)
+            probabilities[epoch] = model.predict(every, verbose=0)
+        self._ask_in_other_batches(model, images, preprocessing, probabilities[last])
         self.keep(probabilities)
+
+    def _ask_in_other_batches(self, model, images: np.ndarray, preprocessing, predicted: np.ndarray) -> None:
+        """Predict some images in other batches and one by one; where that gives something else, every row says so."""
+        import keras
+
+        rows = np.random.default_rng(0).permutation(len(images))[:BATCH]
+        alone = np.sort(rows[: batches.SINGLES])
+
+        def ask(rows: np.ndarray, size: int) -> np.ndarray:
+            given = pipeline.in_order(images, None, rows, batch_size=size, preprocessing=preprocessing)
+            return model.predict(given, verbose=0)
+
+        pairs = [(ask(rows, BATCH), predicted[rows]), (ask(alone, 1), predicted[alone])]
+        moves = batches.Moves.between(pairs, keras.config.dtype_policy().compute_dtype)
+        self.record.details["batch"] = {
+            "largest_difference": float(f"{moves.largest_difference:.2g}"),
+            "other_labels": moves.other_labels,
+            "images": moves.images,
+        }
+        if moves.mixed:
+            self.note(moves.says)
 
     def keep(self, probabilities: dict[int, np.ndarray]) -> None:
         """Put the predictions (epoch → (N, 7)) of all rows into the record; the last epoch is the result.

@@ -22,7 +22,18 @@ from fer_common.results.image_sets import ImageSet
 from fer_common.results.tables import HEADLINES, MAIN_PRESETS, REFERENCE
 
 BLOCK = re.compile(r"(<!-- begin (.+?) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
-TABLES = ("controls", "comparison", "summary", "sensitivity", "protocols", "folds", "tasks", "runs", "epochs", "seed_spread")
+TABLES = (
+    "controls",
+    "comparison",
+    "summary",
+    "sensitivity",
+    "protocols",
+    "folds",
+    "tasks",
+    "runs",
+    "epochs",
+    "seed_spread",
+)
 PRIVATE = ImageSet(("PrivateTest",), ("score",))
 WITHOUT_TWINS = ImageSet(("PrivateTest",), ("score",), subset="without_twins")
 
@@ -195,7 +206,10 @@ def controls(table: pd.DataFrame) -> str:
         allowed = "" if pd.isna(row["allowed"]) else f"± {factor * row['allowed']:g}"
         rows.append(
             {"network": row["system"], "metric": row["metric"], "on": render.name_of(row["image_set"])}
-            | {"images": render.whole(row["n_images"]), "printed": render.claimed({"claimed": row["printed"], "unit": row["unit"]})}
+            | {
+                "images": render.whole(row["n_images"]),
+                "printed": render.claimed({"claimed": row["printed"], "unit": row["unit"]}),
+            }
             | {"found": found, "allowed": allowed, "verdict": row["verdict"], "where": row["where"]}
         )
     return render.markdown(rows)

@@ -4,11 +4,12 @@ Each pattern is a pure function of predictions, or of what the file holds; each 
 something to tell. Thresholds are such that a network that was never near them stays silent.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
+from fer_common.batches import Moves
 from fer_common.data import EMOTIONS, USAGES
 
 HONEST = 0.77  # what no honest single network is known to reach on PrivateTest (docs/design.md, the band of claims.py)
@@ -118,17 +119,12 @@ def other_order(labels: np.ndarray, predicted: np.ndarray) -> Pattern | None:
     return Pattern("another order of classes", says, {"order": order, "now": float(now), "then": float(then)})
 
 
-def mixes_batches(largest_difference: float, other_labels: int, images: int) -> Pattern | None:
-    """From how far probabilities move where the batch changes: whether images of a batch know of each other."""
-    if largest_difference <= 1e-3 and not other_labels:
+def mixes_batches(moves: Moves) -> Pattern | None:
+    """Whether images of a batch know of each other. Test images that are stored class by class then tell a network
+    their class: its scores are not those of single images."""
+    if not moves.mixed:  # a label may change without, where two probabilities are equal but for rounding
         return None
-    says = (
-        f"What it says of an image depends on the batch around it: a probability moves by up to {largest_difference:.2g}, and "
-        f"{other_labels:,} of {images:,} labels change, where images come shuffled or one by one. Test images that are "
-        "stored class by class then tell it their class: its scores are not those of single images."
-    )
-    numbers = {"largest_difference": largest_difference, "other_labels": other_labels, "images": images}
-    return Pattern("mixes the batch", says, numbers)
+    return Pattern("mixes the batch", f"It {moves.says}.", asdict(moves))
 
 
 def stored_mean(mean: float, of_training: float, of_all: float, scale: str) -> Pattern | None:

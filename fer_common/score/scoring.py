@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 
 from fer_common import UserError, records
+from fer_common.batches import SINGLES, Moves
 from fer_common.data import EMOTIONS, USAGES, FaceData
 from fer_common.experiment.machine import commit
 from fer_common.score import networks, patterns
@@ -24,7 +25,6 @@ from fer_common.score.card import Card, sha256_of
 from fer_common.score.patterns import Pattern
 
 PAPER = "released"  # in place of a paper: networks that somebody released, or sent
-SINGLES = 64  # images that are asked for one by one
 BATCH = 128
 
 
@@ -36,8 +36,7 @@ class Asked:
     probabilities: np.ndarray
     parameters: int | None = None
     reader: str = ""
-    largest_difference: float = 0.0
-    other_labels: int = 0
+    moves: Moves | None = None
     statistics: dict = dataclasses.field(default_factory=dict)
 
 
@@ -55,12 +54,11 @@ def ask(data: FaceData, path: Path, card: Card, *, tta: Literal["none", "flip"] 
     in_order, in_other, alone = (_probabilities(own, card) for own in answer.outputs)
     again = in_order.copy()
     again[shuffled] = in_other
-    moves = max(np.abs(again - in_order).max(), np.abs(alone - in_order[singles]).max())
-    other = (again.argmax(1) != in_order.argmax(1)).sum() + (alone.argmax(1) != in_order[singles].argmax(1)).sum()
+    moves = Moves.between([(again, in_order), (alone, in_order[singles])])
     if tta == "flip":
         mirrored = networks.ask(path, data.images[:, :, ::-1], card.preparation, passes[:1], trust=trust)
         in_order = (in_order + _probabilities(mirrored.outputs[0], card)) / 2
-    return Asked(in_order, answer.parameters, answer.reader, float(moves), int(other), answer.statistics)
+    return Asked(in_order, answer.parameters, answer.reader, moves, answer.statistics)
 
 
 def _probabilities(outputs: np.ndarray, card: Card) -> np.ndarray:
@@ -169,7 +167,7 @@ def make_record(name: str, path: Path, card: Card, data: FaceData, asked: Asked,
         backend=asked.reader,
         notes=[*(["flip test-time augmentation"] if tta == "flip" else []), *mixed],
         details={
-            "batch": {"largest_difference": asked.largest_difference, "other_labels": asked.other_labels},
+            "batch": dataclasses.asdict(asked.moves) if asked.moves else {},
             "statistics": asked.statistics,
             "patterns": [dataclasses.asdict(pattern) for pattern in found],
         },
@@ -198,5 +196,6 @@ def patterns_of(data: FaceData, asked: Asked) -> list[Pattern]:
     found.append(patterns.step(right[data.usage == "Training"]))
     if public.any():
         found.append(patterns.other_order(data.labels[public], predicted[public]))
-    found.append(patterns.mixes_batches(asked.largest_difference, asked.other_labels, len(data)))
+    if asked.moves:
+        found.append(patterns.mixes_batches(asked.moves))
     return [pattern for pattern in found if pattern]
