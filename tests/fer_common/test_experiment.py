@@ -18,8 +18,11 @@ class Setup:
     patience: int = assumed(6, "a test")
 
 
-def paper(stop_before: int | None = None, peek: bool = False) -> experiment.Paper:
-    """Random augmentation in the model, dropout, a plateau schedule and early stopping; a stop for a test's sake."""
+def paper(stop_before: int | None = None, peek: bool = False, mixes: bool = False) -> experiment.Paper:
+    """Random augmentation in the model, dropout, a plateau schedule and early stopping; a stop for a test's sake.
+
+    mixes: the network knows of each image's batch.
+    """
 
     def train(run):
         import keras
@@ -37,6 +40,9 @@ def paper(stop_before: int | None = None, peek: bool = False) -> experiment.Pape
                 layers.Dense(7, activation="softmax"),
             ]
         )
+        if mixes:
+            inputs = keras.Input((48, 48, 1))
+            model = keras.Model(inputs, model(inputs + keras.ops.mean(inputs, axis=0, keepdims=True)))
         model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy", metrics=["accuracy"])
 
         class Stop(keras.callbacks.Callback):
@@ -251,3 +257,12 @@ def test_the_hash_covers_setup_and_data_alone():
     assert records.config_hash(one) == records.config_hash(same) != records.config_hash(other)
     begun = records.Record(**fields, setup={"a": 1}, data={"fingerprint": "f", "rows": 10}, weights="0123456789abcdef")
     assert records.config_hash(begun) != records.config_hash(one)
+
+
+def test_a_network_that_mixes_the_images_of_a_batch_says_so_in_every_row(tmp_path, whole):
+    assert whole[0].details["batch"]["largest_difference"] < 1e-3 and not whole[0].notes
+    shortened = dataclasses.replace(paper(mixes=True), systems={"net": Setup(epochs=2)})
+    record, _, _ = records.read(run(shortened, tmp_path))
+    assert record.details["batch"]["largest_difference"] > 1e-3
+    [note] = record.notes
+    assert note.startswith("mixes the images of a batch")
