@@ -93,7 +93,7 @@ def confidence(probabilities: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Reliability:
-    """How often predictions of like confidence are right: what a reliability diagram shows (Guo et al. 2017, section 2).
+    """How often predictions of like confidence are right: a reliability diagram's numbers (Guo et al. 2017, section 2).
 
     images: int (15, 2), by bin of confidence, wrong and right ones; the bins are ((k − 1)/15, k/15].
     confidence: float (15, 2), the sum of their confidences.
