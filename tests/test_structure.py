@@ -14,7 +14,7 @@ PACKAGES = ("fer_common", "reproductions")
 FLOORS = [
     ["fer_common.cli"],
     ["reproductions"],
-    ["fer_common.results.pages", "fer_common.results.figures"],
+    ["fer_common.results.pages", "fer_common.results.figures", "fer_common.comparing"],
     ["fer_common.results.render"],
     ["fer_common.results.tables"],
     ["fer_common.results.verdicts"],
