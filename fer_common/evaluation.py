@@ -2,19 +2,22 @@
 
 Definitions are scikit-learn's (`zero_division=0`); tests hold each of them against scikit-learn. Metrics go by flat
 names: `accuracy`, `mean_ovr_accuracy` (1 − 2·error/K, which some papers print as accuracy), `log_loss`, `auc.macro`
-(one-vs-rest, from probabilities), `auc_hard.macro` (from hard labels: (recall + specificity)/2), and `precision`,
-`recall` and `f1` followed by `.macro`, `.weighted`, `.lowest`, `.highest` (over the classes) or by a class. Nothing
-here knows of models or records.
+(one-vs-rest, from probabilities), `auc_hard.macro` (from hard labels: (recall + specificity)/2), `mean_confidence`
+(the mean probability of the predicted class), `ece` (the expected calibration error of Guo et al. 2017), and
+`precision`, `recall` and `f1` followed by `.macro`, `.weighted`, `.lowest`, `.highest` (over the classes) or by a
+class. Nothing here knows of models or records.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 # Stored probabilities are float16, whose smallest positive value this is; log loss clips there.
 SMALLEST_PROBABILITY = 2.0**-24
 RESAMPLES = 1000
-VERSION = 2  # raise when a metric or its deviation changes: what was kept of runs is then made anew
+CONFIDENCE_BINS = 15  # as in Guo et al. 2017: the error depends on their number
+VERSION = 3  # raise when a metric or its deviation changes: what was kept of runs is then made anew
 
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
@@ -59,8 +62,9 @@ def measures(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[st
     """(value, standard deviation over images) of all metrics of labels (N,) and probabilities (N, K), by flat name.
 
     The deviation is the bootstrap's: of what follows from the confusion matrix over 1,000 resamples, drawn as counts of
-    its cells, which is what drawing images comes to; of AUC and log loss by the infinitesimal jackknife (Efron 1981; of
-    an AUC, DeLong et al. 1988), to which resampling converges.
+    its cells, which is what drawing images comes to, and of the calibration error likewise (see `Reliability`); of AUC,
+    log loss and mean confidence by the infinitesimal jackknife (Efron 1981; of an AUC, DeLong et al. 1988), to which
+    resampling converges.
     """
     n = len(labels)
     matrix = confusion_matrix(labels, probabilities.argmax(-1), len(classes))
@@ -74,9 +78,61 @@ def measures(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[st
     for name, influence in (
         ("auc.macro", _auc_influence(labels, probabilities)),
         ("log_loss", losses(labels, probabilities)),
+        ("mean_confidence", confidence(probabilities)),
     ):
         found[name] = (float(influence.mean()), float(influence.std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0)
+    reliability = Reliability.of(labels, probabilities)
+    found["ece"] = (float(reliability.error()), float(reliability.resampled_errors().std(ddof=1)))
     return found
+
+
+def confidence(probabilities: np.ndarray) -> np.ndarray:
+    """float (N,): the probability of the predicted class."""
+    return probabilities.max(-1).astype(float)
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """How often predictions of like confidence are right: a reliability diagram's numbers (Guo et al. 2017, section 2).
+
+    images: int (15, 2), by bin of confidence, wrong and right ones; the bins are ((k − 1)/15, k/15].
+    confidence: float (15, 2), the sum of their confidences.
+    """
+
+    images: np.ndarray
+    confidence: np.ndarray
+
+    @classmethod
+    def of(cls, labels: np.ndarray, probabilities: np.ndarray) -> "Reliability":
+        """From labels (N,) and probabilities (N, K)."""
+        own = confidence(probabilities)
+        right = probabilities.argmax(-1) == labels
+        bins = np.ceil(own * CONFIDENCE_BINS).astype(int) - 1
+        shape, cells = (CONFIDENCE_BINS, 2), 2 * bins + right
+        images, sums = (np.bincount(cells, weights, minlength=2 * CONFIDENCE_BINS) for weights in (None, own))
+        return cls(images.reshape(shape), sums.reshape(shape))
+
+    def error(self) -> np.ndarray:
+        """The expected calibration error, equation 3 there: the mean over images of |accuracy − mean confidence| of
+        their bin, in 0 to 1; of counts (..., 15, 2) an array (...).
+
+        Chance alone keeps it above 0: on few images a perfectly calibrated network has some too.
+        """
+        apart = np.abs(self.images[..., 1] - self.confidence.sum(-1)).sum(-1)
+        return apart / self.images.sum((-2, -1))
+
+    def resampled_errors(self) -> np.ndarray:
+        """float (1000,): errors of images drawn with replacement, as counts of the 30 cells (bin; wrong or right).
+
+        Each cell keeps its mean confidence, so that the differences of confidence within a cell are neglected. A bin is
+        1/15 wide and evenly filled: their deviation is .02, beside the .3 to .5 of being right. This matters only where
+        nearly every image is right: of images fitted to 99.9 % the deviation comes out a tenth too small.
+        """
+        n = self.images.sum()
+        # Drawn apart from the confusion matrix, whose draws stay what they were.
+        drawn = np.random.default_rng([2017, n]).multinomial(n, self.images.ravel() / n, RESAMPLES)
+        drawn = drawn.reshape(-1, *self.images.shape)
+        return Reliability(drawn, drawn * self.confidence / np.maximum(self.images, 1)).error()
 
 
 def losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:

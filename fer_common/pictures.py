@@ -1,4 +1,5 @@
-"""The pictures of one run, drawn from its record alone: learning curves, confusion, ROC curves and a report.
+"""The pictures of one run, drawn from its record alone: learning curves, confusion, ROC curves, reliability
+and a report.
 
 They lie beside the record and can always be drawn again; a record is whole without them. Each panel is of one role, so
 that no picture mixes images that were fitted with images that were scored. What several runs give is not drawn here.
@@ -23,8 +24,8 @@ ROLES = ("score", "seen", "select", "fit")
 
 
 def draw_run(folder: Path, record: Record, history: list[dict], predictions: Predictions) -> None:
-    """Write learning_curves.png, confusion.png, roc.png and report.txt of a run's last epoch into `folder`; of several
-    tasks the record's own.
+    """Write learning_curves.png, confusion.png, roc.png, reliability.png and report.txt of a run's last epoch into
+    `folder`; of several tasks the record's own.
 
     One that fails is a warning, and leaves no file.
     """
@@ -41,6 +42,7 @@ def draw_run(folder: Path, record: Record, history: list[dict], predictions: Pre
         "learning_curves.png": lambda path: _learning_curves(path, title, history),
         "confusion.png": lambda path: _confusion(path, of_task, predictions, epoch, classes),
         "roc.png": lambda path: _roc(path, of_task, predictions, epoch, classes),
+        "reliability.png": lambda path: _reliability(path, of_task, predictions, epoch),
         "report.txt": lambda path: write_whole(path, report(of_task, predictions, epoch, classes)),
     }
     for name, draw in drawn.items():
@@ -150,6 +152,47 @@ def _roc(path: Path, title: str, predictions: Predictions, epoch: int, classes: 
     panels[0][0].set_ylabel("true positive rate")
     figure.suptitle(_wrapped(f"{title} · epoch {epoch}", len(roles)), fontsize=9)
     save(figure, path, dpi=80)
+
+
+def _reliability(path: Path, title: str, predictions: Predictions, epoch: int) -> None:
+    """Accuracy against mean confidence of each bin of confidence; below, how many images the bins hold."""
+    plt = pyplot()
+    roles = by_role(predictions)
+    figure, panels = plt.subplots(
+        2, len(roles), figsize=(4 * len(roles), 5.9), layout="constrained", squeeze=False, sharex=True,
+        height_ratios=(3.2, 1),
+    )  # fmt: skip
+    edges = np.linspace(0, 1, evaluation.CONFIDENCE_BINS + 1)
+    for (curve, bars), (heading, rows) in zip(panels.T, roles):
+        reliability = evaluation.Reliability.of(predictions.label[rows], predictions.at(epoch)[rows])
+        images, right, confidence = reliability.images.sum(1), reliability.images[:, 1], reliability.confidence.sum(1)
+        there = images > 0
+        accuracy = right[there] / images[there]
+        low, high = _wilson(right[there], images[there])
+        curve.plot((0, 1), (0, 1), ":", color="grey", lw=1)
+        errors = np.maximum((accuracy - low, high - accuracy), 0)  # rounding may leave −1e−17
+        curve.errorbar(confidence[there] / images[there], accuracy, errors, fmt="o-", ms=3, lw=1, elinewidth=0.7)
+        curve.set(xlim=(0, 1), ylim=(-0.02, 1.02), aspect="equal")
+        mean, overall = (100 * sums.sum() / images.sum() for sums in (confidence, right))
+        of_all = f"ECE {100 * reliability.error():.1f} %: confidence {mean:.1f} %, {overall:.1f} % right"
+        curve.set_title(f"{_wrapped(heading)}\n{of_all}", fontsize=9)
+        bars.bar(edges[:-1], images, 1 / evaluation.CONFIDENCE_BINS, align="edge", edgecolor="white", lw=0.5)
+        bars.set(xlabel="confidence: probability of the predicted class")
+        bars.yaxis.set_major_formatter("{x:,.0f}")
+        for axes in (curve, bars):
+            axes.tick_params(labelsize=8)
+    panels[0][0].set_ylabel("accuracy of a bin, 95 % over images")
+    panels[1][0].set_ylabel("images")
+    figure.suptitle(_wrapped(f"{title} · epoch {epoch}", len(roles)), fontsize=9)
+    save(figure, path, dpi=80)
+
+
+def _wilson(right: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The 95 % interval of shares (Wilson 1927); of few images that are all right it is wide, as it should be."""
+    share, z = right / images, 1.96
+    middle = share + z**2 / (2 * images)
+    half = z * np.sqrt(share * (1 - share) / images + (z / (2 * images)) ** 2)
+    return (middle - half) / (1 + z**2 / images), (middle + half) / (1 + z**2 / images)
 
 
 def _wrapped(text: str, panels: int = 1) -> str:

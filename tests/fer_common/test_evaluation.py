@@ -99,3 +99,41 @@ def test_single_and_double_precision_give_what_half_precision_does():
     )
     for name in half:
         assert half[name] == pytest.approx(single[name], rel=1e-6), name
+
+
+def with_confidence(confidence, right_with, seed):
+    """Labels and probabilities of seven classes: the predicted class has the confidence, and is right with the
+    probability `right_with`."""
+    rng = np.random.default_rng(seed)
+    n = len(confidence)
+    predicted = rng.integers(0, 7, n)
+    probabilities = np.repeat((1 - confidence)[:, None] / 6, 7, 1)
+    probabilities[np.arange(n), predicted] = confidence
+    wrong = (predicted + rng.integers(1, 7, n)) % 7
+    return np.where(rng.random(n) < right_with, predicted, wrong), probabilities
+
+
+def test_the_calibration_error_of_few_images_by_hand():
+    """Bins (.4, .4667] and (.9333, 1]: |1 − .85| of two images and |1 − 2| of two, over four. An edge belongs below."""
+    labels, probabilities = with_confidence(np.array([0.41, 0.44, 1.0, 1.0]), np.array([1, 0, 1, 0]), seed=0)
+    found = evaluation.metrics(labels, probabilities, EMOTIONS)
+    assert found["ece"] == pytest.approx((0.15 + 1) / 4)
+    assert found["mean_confidence"] == pytest.approx(2.85 / 4)
+    labels, probabilities = with_confidence(np.array([0.6, 0.61]), np.array([1, 0]), seed=0)
+    assert evaluation.metrics(labels, probabilities, EMOTIONS)["ece"] == pytest.approx((0.4 + 0.61) / 2)
+
+
+def test_a_perfectly_calibrated_set_has_the_error_that_chance_gives():
+    """Of each bin the mean of |a normal of the variance Σ c(1 − c)|, which is √(2/π) of its deviation."""
+    confidence = np.random.default_rng(0).uniform(0.2, 1, 3589)
+    found = [evaluation.Reliability.of(*with_confidence(confidence, confidence, seed)).error() for seed in range(40)]
+    variance = np.bincount(np.ceil(confidence * 15).astype(int), confidence * (1 - confidence))
+    expected = np.sqrt(2 / np.pi * variance).sum() / 3589
+    assert 0.015 < expected < 0.03
+    assert np.mean(found) == pytest.approx(expected, rel=0.1)
+
+
+def test_an_overconfident_set_has_the_error_that_was_put_in():
+    confidence = np.random.default_rng(0).uniform(0.5, 1, 20_000)
+    error = evaluation.Reliability.of(*with_confidence(confidence, confidence - 0.2, seed=1)).error()
+    assert error == pytest.approx(0.2, abs=0.01)

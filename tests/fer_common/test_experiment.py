@@ -141,7 +141,7 @@ def test_a_picture_that_fails_is_a_warning(tmp_path, capsys, monkeypatch):
     assert records.read(folder)[0].status == "ok"
     assert "confusion.png could not be drawn (RuntimeError: no font); the record is whole." in capsys.readouterr().err
     assert {path.name for path in folder.iterdir()} == {
-        "record.json", "history.csv", "predictions.npz", "learning_curves.png", "roc.png", "report.txt"
+        "record.json", "history.csv", "predictions.npz", "learning_curves.png", "roc.png", "reliability.png", "report.txt"
     }  # fmt: skip
     assert not list(folder.parent.glob(".*"))
 

@@ -46,7 +46,7 @@ def test_pictures_are_drawn_again_by_the_command(tmp_path):
     command("draw", final)
     assert {path.name for path in final.iterdir()} == {
         *("record.json", "history.csv", "predictions.npz"),
-        *("learning_curves.png", "confusion.png", "roc.png", "report.txt"),
+        *("learning_curves.png", "confusion.png", "roc.png", "reliability.png", "report.txt"),
     }
     refused = command("draw", tmp_path, check=False)
     assert refused.returncode == 1 and "there is no record" in refused.stderr

@@ -84,7 +84,7 @@ def test_the_record(short_run):
     for epoch in (1, 3):
         seen = (predictions.at(epoch)[select].argmax(1) == predictions.label[select]).mean()
         assert history[epoch - 1]["select_accuracy"] == pytest.approx(seen, abs=0.006)
-    for name in ("learning_curves.png", "confusion.png", "roc.png", "report.txt"):
+    for name in ("learning_curves.png", "confusion.png", "roc.png", "reliability.png", "report.txt"):
         assert (folder / name).stat().st_size > 500
     report = (folder / "report.txt").read_text()
     assert "synthetic" in report and "synthetic" in printed

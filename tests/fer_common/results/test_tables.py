@@ -56,7 +56,7 @@ def test_measurements_are_scikit_learns(runs):
 
     measured = build(runs)["measurements"]
     own = measured[(measured["preset"] == "full") & (measured["image_set"] == PRIVATE) & (measured["chosen"] == "last")]
-    values = {"accuracy": [], "f1.macro": [], "f1.happy": []}
+    values = {"accuracy": [], "f1.macro": [], "f1.happy": [], "mean_confidence": [], "ece": []}
     for seed in range(3):
         found = records.read(records.folder(runs, record(seed=seed)))[2]
         rows = found.usage == "PrivateTest"
@@ -64,6 +64,11 @@ def test_measurements_are_scikit_learns(runs):
         values["accuracy"].append((label == predicted).mean())
         values["f1.macro"].append(f1_score(label, predicted, average="macro"))
         values["f1.happy"].append(f1_score(label, predicted, average=None)[EMOTIONS.index("happy")])
+        confidence = found.at(13)[rows].max(1).astype(float)
+        values["mean_confidence"].append(confidence.mean())
+        bins = np.digitize(confidence, np.arange(1, 16) / 15, right=True)
+        apart = [abs(((label == predicted) - confidence)[bins == number].sum()) for number in range(15)]
+        values["ece"].append(sum(apart) / 200)
     for name, seeds in values.items():
         metric, _, of = name.partition(".")
         [row] = own[(own["metric"] == metric) & ((own["average"] == of) | (own["class"] == of))].to_dict("records")
