@@ -14,7 +14,9 @@ from tests.conftest import ROOT, command
 HEAVY = "keras tensorflow sklearn pandas matplotlib xgboost scipy"
 
 
-@pytest.mark.parametrize("arguments", ["--help", "list", "run cnn_13_epochs --help", "tables --help", "compare --help", "data --help"])
+@pytest.mark.parametrize(
+    "arguments", ["--help", "list", "run cnn_13_epochs --help", "tables --help", "compare --help", "data --help"]
+)
 def test_help_and_list_import_nothing_heavy(arguments):
     script = (
         "import sys\nfrom fer_common import cli\n"

@@ -35,7 +35,9 @@ def as_csv(path, faces, found, order=None):
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["row_id", *EMOTIONS])
-        writer.writerows([int(faces.row_id[row]), *found[row]] for row in (range(len(faces)) if order is None else order))
+        writer.writerows(
+            [int(faces.row_id[row]), *found[row]] for row in (range(len(faces)) if order is None else order)
+        )
     return path
 
 
@@ -136,7 +138,9 @@ def test_every_card_of_the_suite_can_be_read():
 
 def test_a_wrong_card_is_refused_with_all_its_errors(tmp_path):
     text = (cards.FOLDER / "vicksam.yaml").read_text()
-    (tmp_path / "card.yaml").write_text(text.replace("scale: 0..1", "scale: 0..2").replace("metric: accuracy", "metric: a"))
+    (tmp_path / "card.yaml").write_text(
+        text.replace("scale: 0..1", "scale: 0..2").replace("metric: accuracy", "metric: a")
+    )
     with pytest.raises(UserError, match="2 errors(.|\n)*line 12(.|\n)*line 24"):
         cards.read(tmp_path / "card.yaml")
 
