@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 
 from fer_common import UserError
+from fer_common.score.card import Preparation
 from fer_common.score.worker import Reply, Request
 
 CLASSES = 7
@@ -63,11 +64,18 @@ def describe(path: Path | str, *, trust: bool = False, seconds: float = 600) -> 
 
 
 def ask(
-    path: Path | str, images: np.ndarray, passes: Sequence[Pass], *, trust: bool = False, seconds: float = 600
+    path: Path | str,
+    images: np.ndarray,
+    passes: Sequence[Pass],
+    *,
+    preparation: Preparation | None = None,
+    trust: bool = False,
+    seconds: float = 600,
 ) -> Answer:
     """What the network at `path` (.keras, .h5, .hdf5, .tflite, .onnx) says of images, pass by pass.
 
-    images: float32 (N, height, width, channels), preprocessed as the network wants them.
+    images: uint8 (N, 48, 48) with the `preparation` that the network wants, which is done batch by batch, since large
+    images fill the memory; or without, float32 (N, height, width, channels), prepared already.
     trust: load what can run code of its own (Lambda layers, custom objects), and files over 2 GiB.
     seconds: how long it may take, everything included.
     Raises UserError, one sentence with what to do: the file is missing, damaged, no whole network, needs trust or a
@@ -80,7 +88,7 @@ def ask(
     with tempfile.TemporaryDirectory(prefix="ferrepro-score-") as name:
         folder = Path(name)
         if passes:
-            np.save(folder / "images.npy", np.asarray(images, np.float32))
+            np.save(folder / "images.npy", np.asarray(images, np.uint8 if preparation else np.float32))
         for number, each in enumerate(passes):
             np.save(folder / f"rows-{number}.npy", np.asarray(each.rows, np.int64))
         request = Request(
@@ -91,6 +99,7 @@ def ask(
             largest=LARGEST,
             memory=MEMORY + images.nbytes,
             seconds=seconds,
+            preparation=preparation,
         )
         reply = _served(request, folder, ends)
         # Files of Keras 1 and 2 that Keras 3 cannot read: two Kerases share no process.

@@ -26,6 +26,7 @@ from fer_common.score.patterns import Pattern
 
 PAPER = "released"  # in place of a paper: networks that somebody released, or sent
 BATCH = 128
+LONGEST = 3 * 3600  # seconds that a network may take over all images
 
 
 @dataclass(frozen=True)
@@ -50,15 +51,19 @@ def ask(data: FaceData, path: Path, card: Card, *, tta: Literal["none", "flip"] 
     rng = np.random.default_rng(0)
     shuffled, singles = rng.permutation(n), np.sort(rng.permutation(n)[: min(SINGLES, n)])
     passes = [networks.Pass(np.arange(n), BATCH), networks.Pass(shuffled, BATCH), networks.Pass(singles, 1)]
-    answer = networks.ask(path, data.images, card.preparation, passes, trust=trust)
+    answer = _ask(path, data.images, card, passes, trust)
     in_order, in_other, alone = (_probabilities(own, card) for own in answer.outputs)
     again = in_order.copy()
     again[shuffled] = in_other
     moves = Moves.between([(again, in_order), (alone, in_order[singles])])
     if tta == "flip":
-        mirrored = networks.ask(path, data.images[:, :, ::-1], card.preparation, passes[:1], trust=trust)
+        mirrored = _ask(path, data.images[:, :, ::-1], card, passes[:1], trust)
         in_order = (in_order + _probabilities(mirrored.outputs[0], card)) / 2
     return Asked(in_order, answer.parameters, answer.reader, moves, answer.statistics)
+
+
+def _ask(path: Path, images: np.ndarray, card: Card, passes: list[networks.Pass], trust: bool) -> networks.Answer:
+    return networks.ask(path, images, passes, preparation=card.preparation, trust=trust, seconds=LONGEST)
 
 
 def _probabilities(outputs: np.ndarray, card: Card) -> np.ndarray:

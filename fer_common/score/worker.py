@@ -24,6 +24,8 @@ import msgspec
 import numpy as np
 
 from fer_common import UserError
+from fer_common.score.card import Preparation
+from fer_common.score.preparation import prepared
 
 CLASSES = 7
 THREADS = 2  # of the interpreters of .tflite and .onnx; Keras takes what there is
@@ -47,7 +49,8 @@ KERAS_MEMBERS = {"config.json", "metadata.json", "model.weights.h5"}
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What `networks` asks: request.json, beside images.npy and rows-0.npy, rows-1.npy, …, one for each pass.
 
-    path: as the user wrote it, for sentences; file: the same, absolute. largest, memory: bytes.
+    path: as the user wrote it, for sentences; file: the same, absolute. largest, memory: bytes. preparation: what becomes
+    of images uint8 (N, 48, 48) before the network sees them, batch by batch; without it they are prepared already.
     first_error: what Keras 3 said of a file that tf_keras is now to read.
     """
 
@@ -58,6 +61,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     largest: int
     memory: int
     seconds: float
+    preparation: Preparation | None = None
     first_error: str = ""
 
 
@@ -153,10 +157,15 @@ def serve(request: Request, folder: Path) -> Reply:
     network = load(request, folder)
     if request.batch_sizes:
         images = np.load(folder / "images.npy", mmap_mode="r")
-        check_input(network.input_shape, images.shape[1:])
+
+        def prepare(rows: np.ndarray) -> np.ndarray:
+            own = np.ascontiguousarray(images[rows])
+            return prepared(own, request.preparation) if request.preparation else own
+
+        check_input(network.input_shape, prepare(np.arange(1)).shape[1:])
         for number, batch_size in enumerate(request.batch_sizes):
             rows = np.load(folder / f"rows-{number}.npy")
-            np.save(folder / f"outputs-{number}.npy", answer(network, images, rows, batch_size))
+            np.save(folder / f"outputs-{number}.npy", answer(network, prepare, rows, batch_size))
     return Reply(
         input_shape=list(network.input_shape),
         parameters=network.parameters(),
@@ -171,12 +180,14 @@ def check_input(wanted: tuple[int | None, ...], given: tuple[int, ...]) -> None:
         raise UserError(f"wants images of {shape} and was given {'×'.join(map(str, given))}; preprocess them to that.")
 
 
-def answer(network: Network, images: np.ndarray, rows: np.ndarray, batch_size: int) -> np.ndarray:
-    """float32 (n, 7): what the network says of these rows, in their order."""
+def answer(
+    network: Network, prepare: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, batch_size: int
+) -> np.ndarray:
+    """float32 (n, 7): what the network says of these rows, in their order. prepare: rows → their images float32."""
     outputs = np.empty((len(rows), CLASSES), np.float32)
     step = network.batch or batch_size
     for start in range(0, len(rows), step):
-        batch = np.ascontiguousarray(images[rows[start : start + step]])
+        batch = prepare(rows[start : start + step])
         there = len(batch)
         if network.batch and there < network.batch:
             batch = np.concatenate([batch, np.zeros((network.batch - there, *batch.shape[1:]), np.float32)])
