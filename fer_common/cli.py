@@ -137,8 +137,9 @@ def tables(runs: Path = RUNS, tables: Path = TABLES, passports: Path = PASSPORTS
     if unfinished:
         names = ", ".join(path.parent.name for path in unfinished)
         print(f"{len(unfinished)} unfinished runs, which the same command goes on with: {names}")
-    if strangers := sorted(set(built["runs"]["paper"]) - {"", *PAPERS}) if len(built["runs"]) else []:
-        print(f"Not registered, so that no claim stands beside their runs: {', '.join(strangers)}. {REGISTER}")
+    ran = built["runs"]["paper"].dropna() if len(built["runs"]) else ()  # a damaged record says no paper
+    if strangers := set(ran) - {"", *PAPERS}:
+        print(f"Not registered, so that no claim stands beside their runs: {', '.join(sorted(strangers))}. {REGISTER}")
     if wrong:
         raise UserError(f"{len(wrong)} records are wrong and left out; `ferrepro check {runs}` says more.")
 

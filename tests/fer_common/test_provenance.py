@@ -15,5 +15,5 @@ class Setup:
 
 @pytest.mark.parametrize("read", [provenance.provenance, provenance.with_help])
 def test_a_value_without_a_mark_is_named(read):
-    with pytest.raises(UserError, match="Setup.width does not say where its value comes from; write `width: … = s"):
+    with pytest.raises(UserError, match="test_provenance.Setup.width does not say where its value comes"):
         read(Setup)

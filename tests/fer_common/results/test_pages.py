@@ -31,7 +31,7 @@ BLOCKS = {"audit": "", "mine claims": "all of them", "mine values": ""}
     ("name", "sentence"),
     [
         ("mine claim", "no generated block 'mine claim'; near it: mine claims."),
-        ("mine tables", "no generated block 'mine tables'; there is mine claims, mine values."),
+        ("mine pictures", "no generated block 'mine pictures'; there is mine claims, mine values."),
         ("yours claims", r"no generated block 'yours claims'; of papers there are those of mine \(PAPERS in"),
     ],
 )
