@@ -38,8 +38,8 @@ def _marked(setup_class: type, field: dataclasses.Field) -> tuple[str, str]:
     """(mark, note) of a field. Raises UserError where it was not made with one of the three functions."""
     if "mark" not in field.metadata:
         raise UserError(
-            f"{setup_class.__module__}.{setup_class.__name__}.{field.name} does not say where its value comes from; make "
-            "it with stated(value, place), inferred(value, hint) or assumed(value, reason)."
+            f"{setup_class.__module__}.{setup_class.__name__}.{field.name} does not say where its value comes from; "
+            "make it with stated(value, place), inferred(value, hint) or assumed(value, reason)."
         )
     return field.metadata["mark"], field.metadata["note"]
 
