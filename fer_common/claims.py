@@ -311,8 +311,17 @@ def schema() -> dict:
 
 
 def load(paper: str) -> ClaimsFile:
-    """The claims file of one of the suite's papers."""
-    return read(FOLDER / f"{paper}.yaml")
+    """The claims file of one of the suite's papers. Raises UserError where there is none, or what is there is wrong."""
+    path = FOLDER / f"{paper}.yaml"
+    if not path.is_file():
+        raise UserError(
+            f"{paper} has no claims file: write reproductions/claims/{paper}.yaml; docs/adding_a_paper.md has an "
+            "example."
+        )
+    file = read(path)
+    if file.paper != paper:
+        raise UserError(f"{path}: it says `paper: {file.paper}`; it has to be {paper}, the name of the file.")
+    return file
 
 
 def read(path: Path) -> ClaimsFile:

@@ -18,6 +18,7 @@ from reproductions import PAPERS, load
 ROOT = Path(__file__).parent.parent
 TABLES = Path("results/tables")
 PASSPORTS = Path("results/passports")
+REGISTER = "Add the name to PAPERS in reproductions/__init__.py."
 Data = Annotated[
     str | None, tyro.conf.arg(help="a copy of FER2013, or `synthetic`; default: the variable FER2013, then the cache")
 ]
@@ -30,8 +31,6 @@ def main() -> None:
     try:
         # `run PAPER …` hands its options on to the paper's script, which has its own help.
         if arguments[:1] == ["run"] and arguments[1:2] and not arguments[1].startswith("-"):
-            if arguments[1] not in PAPERS:
-                raise UserError(f"There is no paper {arguments[1]!r}; there is {', '.join(PAPERS)}.")
             return experiment.command(load(arguments[1]), arguments[2:])
         if arguments[:2] == ["run", "--all"] and not {"-h", "--help"} & set(arguments):
             return run_all(arguments[2:])
@@ -141,6 +140,9 @@ def tables(runs: Path = RUNS, tables: Path = TABLES, passports: Path = PASSPORTS
     if unfinished:
         names = ", ".join(path.parent.name for path in unfinished)
         print(f"{len(unfinished)} unfinished runs, which the same command goes on with: {names}")
+    ran = built["runs"]["paper"].dropna() if len(built["runs"]) else ()  # a damaged record says no paper
+    if strangers := set(ran) - {"", *PAPERS}:
+        print(f"Not registered, so that no claim stands beside their runs: {', '.join(sorted(strangers))}. {REGISTER}")
     if wrong:
         raise UserError(f"{len(wrong)} records are wrong and left out; `ferrepro check {runs}` says more.")
 
@@ -220,6 +222,8 @@ def docs() -> None:
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         pages.renew(page, blocks)
         print(f"renewed: {page.relative_to(ROOT)}")
+    if missing := [f"docs/{name}.md" for name in PAPERS if not (ROOT / "docs" / f"{name}.md").is_file()]:
+        raise UserError(f"There is no {', no '.join(missing)}; docs/adding_a_paper.md has a page to begin with.")
 
 
 def fetch() -> None:

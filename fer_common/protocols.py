@@ -4,13 +4,14 @@ The arithmetic of splitting is in `splits`. A paper may have a word of its own f
 records keep that word, and a `Paper` says which protocol it means. Nothing here trains or scores.
 """
 
+import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from fer_common import splits
+from fer_common import UserError, splits
 from fer_common.data import EMOTIONS, USAGES, FaceData
 
 BeforeSplit = Literal["nothing", "repetition", "mirror_images", "transforms", "extractor"]
@@ -118,8 +119,20 @@ def with_mirror_images(data: FaceData, seed: int) -> FaceData:
 
 WITHOUT_PRIVATE, WITHOUT_PUBLIC = ("Training", "PublicTest"), ("Training", "PrivateTest")
 
-PROTOCOLS = {
-    protocol.name: protocol
+
+class Registry(dict[str, Protocol]):
+    """Protocols by name. A name that there is not raises UserError instead of KeyError, since a script may say one."""
+
+    def __missing__(self, name: str) -> Protocol:
+        near = difflib.get_close_matches(name, self, n=3)
+        raise UserError(
+            f"There is no protocol {name!r}{'; near it: ' if near else ''}{', '.join(near)}. All of them stand in "
+            "docs/design.md, and are made in fer_common/protocols.py."
+        )
+
+
+PROTOCOLS = Registry(
+    (protocol.name, protocol)
     for protocol in (
         Protocol(
             "official",
@@ -229,4 +242,4 @@ PROTOCOLS = {
             folds=FOLDS,
         ),
     )
-}
+)

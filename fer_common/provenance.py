@@ -7,6 +7,8 @@ generated docs read the same marks, so that none of them can drift from the code
 import dataclasses
 from typing import Annotated, Any
 
+from fer_common import UserError
+
 
 def stated(value: Any, where: str) -> Any:
     """A dataclass field whose default the paper prints, at `where`."""
@@ -29,7 +31,17 @@ def _field(value: Any, mark: str, note: str) -> Any:
 
 def provenance(setup_class: type) -> list[tuple[str, Any, str, str]]:
     """(field, default, mark, note) for every field of a setup."""
-    return [(f.name, f.default, f.metadata["mark"], f.metadata["note"]) for f in dataclasses.fields(setup_class)]
+    return [(field.name, field.default, *_marked(setup_class, field)) for field in dataclasses.fields(setup_class)]
+
+
+def _marked(setup_class: type, field: dataclasses.Field) -> tuple[str, str]:
+    """(mark, note) of a field. Raises UserError where it was not made with one of the three functions."""
+    if "mark" not in field.metadata:
+        raise UserError(
+            f"{setup_class.__module__}.{setup_class.__name__}.{field.name} does not say where its value comes from; "
+            "make it with stated(value, place), inferred(value, hint) or assumed(value, reason)."
+        )
+    return field.metadata["mark"], field.metadata["note"]
 
 
 def with_help(setup_class: type) -> type:
@@ -38,7 +50,7 @@ def with_help(setup_class: type) -> type:
 
     setup_class.__annotations__ = dict(setup_class.__annotations__)
     for field in dataclasses.fields(setup_class):
-        text = f"{field.metadata['mark']}: {field.metadata['note']}"
+        text = ": ".join(_marked(setup_class, field))
         setup_class.__annotations__[field.name] = Annotated[field.type, tyro.conf.arg(help=text)]
     return setup_class
 

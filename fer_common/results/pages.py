@@ -1,13 +1,14 @@
 """The generated parts of README.md and docs/: tables between two marks, made from the committed tables and setups.
 
-A page holds `<!-- begin NAME -->` and `<!-- end NAME -->`; what stands between them is replaced. Prose stays as it is.
-No record is opened here. What one paper alone needs comes from its script (`Paper.blocks`), what benchmarks measured
-from `benchmarks/pages.py`.
+A page holds `<!-- begin NAME -->` and `<!-- end NAME -->`; what stands between them is replaced. Prose stays as it is,
+and so do marks inside a fenced block of code, which are an example. No record is opened here. What one paper alone
+needs comes from its script (`Paper.blocks`), what benchmarks measured from `benchmarks/pages.py`.
 """
 
+import difflib
 import re
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -21,7 +22,11 @@ from fer_common.results.groups import value_text
 from fer_common.results.image_sets import ImageSet
 from fer_common.results.tables import HEADLINES, MAIN_PRESETS, REFERENCE
 
-BLOCK = re.compile(r"(<!-- begin (.+?) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
+# A fenced block of code, or a generated block.
+BLOCK = re.compile(
+    r"^```.*?^```$|^(<!-- begin (?P<name>.+?) -->\n).*?^(<!-- end (?P=name) -->)$", re.DOTALL | re.MULTILINE
+)
+MARK = re.compile(r"^<!-- (?:begin|end) .*-->$", re.MULTILINE)
 TABLES = (
     "controls",
     "comparison",
@@ -39,19 +44,39 @@ WITHOUT_TWINS = ImageSet(("PrivateTest",), ("score",), subset="without_twins")
 
 
 def renew(page: Path, blocks: Mapping[str, str]) -> None:
-    """Replace the blocks of a page, the whole file at once. Raises UserError for a block that nobody makes."""
-    write_whole(page, fill(page.read_text(), blocks))
+    """Replace the blocks of a page, the whole file at once. Raises UserError, with the page, as `fill` does."""
+    try:
+        write_whole(page, fill(page.read_text(), blocks))
+    except UserError as error:
+        raise UserError(f"{page}: {error}") from None
 
 
 def fill(text: str, blocks: Mapping[str, str]) -> str:
-    """`text` with every block renewed. Raises UserError for a block that nobody makes."""
+    """`text` with every block renewed. Raises UserError for a block that nobody makes, and for a mark without its
+    fellow."""
 
-    def renewed(match):
-        if match[2] not in blocks:
-            raise UserError(f"There is no generated block {match[2]!r}; there is {', '.join(blocks)}.")
-        return f"{match[1]}{blocks[match[2]]}\n{match[3]}"
+    def renewed(match: re.Match) -> str:
+        name = match["name"]
+        if name is None:
+            return match[0]
+        if name not in blocks:
+            raise UserError(f"There is no generated block {name!r}; {_instead(name, blocks)}.")
+        return f"{match[1]}{blocks[name]}\n{match[3]}"
 
+    if alone := MARK.search(BLOCK.sub("", text)):
+        raise UserError(f"{alone[0]} stands alone; a block begins and ends with the same name, on lines of their own.")
     return BLOCK.sub(renewed, text)
+
+
+def _instead(name: str, blocks: Iterable[str]) -> str:
+    """What may have been meant by a block that nobody makes."""
+    of_paper = [block for block in blocks if block.partition(" ")[0] == name.partition(" ")[0]]
+    if near := difflib.get_close_matches(name, of_paper or blocks, n=3, cutoff=0.8):
+        return f"near it: {', '.join(near)}"
+    if of_paper:
+        return f"there is {', '.join(of_paper)}"
+    papers = sorted({block.removesuffix(" claims") for block in blocks if block.endswith(" claims")})
+    return f"of papers there are those of {', '.join(papers)} (PAPERS in reproductions/__init__.py)"
 
 
 def make_blocks(root: Path, papers: Mapping) -> dict[str, str]:
@@ -70,7 +95,7 @@ def make_blocks(root: Path, papers: Mapping) -> dict[str, str]:
     }
     findings = pd.read_csv(folder / "audit.csv", keep_default_na=False)
     blocks["audit"] = audited(findings)
-    for paper in sorted(set(findings["paper"])):
+    for paper in sorted({*findings["paper"], *papers}):
         blocks[f"{paper} audit"] = found_by_audit(findings, paper)
     for name, paper in papers.items():
         file = claims.load(name)
@@ -117,6 +142,8 @@ def _if_any(rows: list[dict], *optional: str) -> list[dict]:
 def headlines(comparison: pd.DataFrame, file: claims.ClaimsFile) -> str:
     """The claims that the paper is known by, beside full runs on FER2013."""
     by_id = {claim.id: claim for claim in file.all_claims() if claim.headline == "yes"}
+    if not by_id:
+        return "No claim of the paper is marked `headline: yes`."
     rows = []
     for _, row in _full(comparison[comparison["claim_id"].isin(by_id)], file.paper).iterrows():
         epoch = by_id[row["claim_id"]].epoch
@@ -141,7 +168,8 @@ def compared(comparison: pd.DataFrame, paper: str, protocols: list[str]) -> str:
             rows.append(
                 {"claim": row["claim_id"], "claimed": render.claimed(row), "metric": render.metric_of(row)}
                 | {k: row[k] for k in ("system", "protocol", "init")}
-                | {"scored on": render.name_of(row["image_set"]), "found": render.reproduced(row)}
+                | {"scored on": "" if row["verdict"] == "not run" else render.name_of(row["image_set"])}
+                | {"found": render.reproduced(row)}
                 | {"gap ± h": render.gap(row), "verdict": row["verdict"]}
             )
     return render.markdown(rows)
@@ -405,7 +433,12 @@ def audited(findings: pd.DataFrame) -> str:
 
 def found_by_audit(findings: pd.DataFrame, paper: str) -> str:
     """Everything but what is simply consistent."""
-    own = findings[(findings["paper"] == paper) & ~findings["verdict"].isin(("consistent", "not applicable"))]
+    own = findings[findings["paper"] == paper]
+    if not len(own):
+        return "No number is printed that the audit could check, or `ferrepro audit --out results/tables` is due."
+    own = own[~own["verdict"].isin(("consistent", "not applicable"))]
+    if not len(own):
+        return "Nothing that could be checked is other than consistent."
     named = [", ".join(about.split(", ")[:3]) + (", …" if about.count(", ") > 2 else "") for about in own["about"]]
     return render.markdown(
         [
@@ -417,4 +450,6 @@ def found_by_audit(findings: pd.DataFrame, paper: str) -> str:
 
 def statements(file: claims.ClaimsFile) -> str:
     """What the paper says about its numbers, contradictions and gaps included."""
+    if not file.statements:
+        return "Its claims file holds no statements."
     return render.markdown([{"kind": s.kind, "the paper": s.says, "where": s.where} for s in file.statements])

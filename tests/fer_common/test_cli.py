@@ -9,6 +9,7 @@ import pytest
 from fer_common import NoData, cli
 from fer_common.data import utkface
 from reproductions import PAPERS
+from tests.builders import predictions, put, record
 from tests.conftest import ROOT, command
 
 HEAVY = "keras tensorflow sklearn pandas matplotlib xgboost scipy"
@@ -103,6 +104,12 @@ def test_only_a_smoke_run_draws_the_attributes_that_are_missing(arguments, drawn
     for paper, given in by_paper.items():
         added = ["--data", "synthetic"] if drawn and paper == "multitask_lightweight" else []
         assert given == [*arguments, *added]
+
+
+def test_runs_of_a_paper_that_is_not_registered_are_named(tmp_path):
+    put(tmp_path / "runs", record(paper="nobody_2020"), predictions(0, (0.8, 0.6, 0.6)))
+    printed = command("tables", "--runs", tmp_path / "runs", "--tables", tmp_path / "tables").stdout
+    assert "no claim stands beside their runs: nobody_2020. Add the name to PAPERS in reproductions/" in printed
 
 
 def test_list_names_papers_systems_and_runs():

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import runpy
 
+import pandas as pd
 import pytest
 
 from fer_common import UserError, claims
@@ -23,9 +24,45 @@ def test_pages_are_up_to_date():
         assert pages.fill(text, blocks) == text, f"{name}: say `ferrepro docs`"
 
 
-def test_an_unknown_block_is_named():
-    with pytest.raises(UserError, match="no generated block 'nothing'"):
-        pages.fill("<!-- begin nothing -->\n<!-- end nothing -->", {"something": ""})
+BLOCKS = {"audit": "", "mine claims": "all of them", "mine values": ""}
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("mine claim", "no generated block 'mine claim'; near it: mine claims."),
+        ("mine pictures", "no generated block 'mine pictures'; there is mine claims, mine values."),
+        ("yours claims", r"no generated block 'yours claims'; of papers there are those of mine \(PAPERS in"),
+    ],
+)
+def test_a_block_that_nobody_makes_is_named_with_its_page(name, sentence, tmp_path):
+    page = tmp_path / "mine.md"
+    page.write_text(f"<!-- begin {name} -->\n<!-- end {name} -->\n")
+    with pytest.raises(UserError, match=f"mine.md: There is {sentence}"):
+        pages.renew(page, BLOCKS)
+    assert page.read_text() == f"<!-- begin {name} -->\n<!-- end {name} -->\n"
+
+
+def test_a_mark_without_its_fellow_is_named():
+    """Such a block would stay empty for good."""
+    with pytest.raises(UserError, match="<!-- begin mine claims --> stands alone"):
+        pages.fill("<!-- begin mine claims -->\n<!-- end mine claim -->\n", BLOCKS)
+
+
+def test_marks_inside_a_fence_are_an_example():
+    block = "<!-- begin mine claims -->\n<!-- end mine claims -->\n"
+    filled = "<!-- begin mine claims -->\nall of them\n<!-- end mine claims -->\n"
+    fence = f"```\n{block}```\n"
+    assert pages.fill(f"{fence}{block}{fence}", BLOCKS) == f"{fence}{filled}{fence}"
+
+
+def test_an_empty_block_says_why_it_is_empty():
+    findings = pd.DataFrame([{"paper": "mine", "verdict": "consistent", "about": "a", "evidence": "", "condition": ""}])
+    assert pages.found_by_audit(findings, "mine") == "Nothing that could be checked is other than consistent."
+    assert "`ferrepro audit --out results/tables` is due" in pages.found_by_audit(findings, "yours")
+    file = claims.ClaimsFile(paper="mine", reference=claims.Reference(), systems={}, claims=[])
+    assert pages.headlines(pd.DataFrame(), file) == "No claim of the paper is marked `headline: yes`."
+    assert pages.statements(file) == "Its claims file holds no statements."
 
 
 def test_a_script_needs_nothing_but_its_paper(tmp_path):
