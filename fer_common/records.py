@@ -16,7 +16,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +89,8 @@ class Predictions:
 
     row_id int32 (N,), usage str (N,), of an attribute the part of UTKFace, role str (N,), label uint8 (N,), epochs
     int16 (E,), counted from 1, last one last, probabilities float16 (E, N, K), K = 7 for expressions. Not stored: twin
-    bool (N,), whether an image of PrivateTest has a twin in Training, where the passport of the copy is at hand; of_folds
-    str (N,), `out_of_fold` or `mean_of_folds` where several folds were pooled.
+    bool (N,), whether an image of PrivateTest has a twin in Training, where the passport of the copy is at hand;
+    of_folds str (N,), `out_of_fold` or `mean_of_folds` where several folds were pooled.
     """
 
     row_id: np.ndarray
@@ -289,7 +289,7 @@ def digest(path: Path) -> str:
     return _digest(tuple((file, file.stat().st_mtime_ns, file.stat().st_size) for file in there))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
     total = hashlib.sha256()
     for file, _, size in files:
@@ -327,7 +327,7 @@ def _faults(predictions: Predictions, record: Record, classes: int) -> Iterator[
     usages = USAGES if classes == len(EMOTIONS) else PARTS
     for name, known in (("usage", usages), ("role", splits.ROLES)):
         if unknown := set(_distinct(arrays[name])) - set(known):
-            yield f"{name} {sorted(unknown)[0]!r} is none of {', '.join(known)}"
+            yield f"{name} {min(unknown)!r} is none of {', '.join(known)}"
     if predictions.label.min() < 0 or predictions.label.max() >= classes:
         yield f"a label is {predictions.label.max()}, and there are {classes} classes"
     if not len(epochs) or epochs[0] < 1 or (np.diff(epochs.astype(int)) <= 0).any() or epochs[-1] != record.epochs_run:

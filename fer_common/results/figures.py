@@ -107,7 +107,7 @@ def draw_printed(file: ClaimsFile, ran: Mapping[str, pd.DataFrame], epochs: pd.D
         runs = _of_system(ran.get("runs"), system)
         counts = _of_system(ran.get("confusion"), system)
         if len(counts):
-            first = sorted(set(counts["image_set"]), key=lambda own: not own.pooled)[0]
+            first = min(set(counts["image_set"]), key=lambda own: not own.pooled)
             counts = counts[[own == first for own in counts["image_set"]]]
             counts = counts.pivot_table("images", "true", "predicted", "sum").loc[classes, classes].to_numpy()
             shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)

@@ -21,7 +21,7 @@ class ImageSet:
 
     usages: in the order of the data set; of UTKFace its parts. roles: in the order of `splits.ROLES`.
     of: `images`; `out_of_fold`: each as the one fold that held it out saw it; `mean_of_folds`: by the folds' mean
-    probabilities, an ensemble; `running`: no predictions, but the metric that Keras keeps while it trains, with dropout.
+    probabilities, an ensemble; `running`: no predictions, but the metric that Keras keeps as it trains, with dropout.
     pooled: the split drew from these usages together, so that they mean nothing apart.
     subset: `without_twins`, only those of PrivateTest that have no twin in Training; or all.
     """

@@ -44,7 +44,7 @@ def fill(text: str, blocks: Mapping[str, str]) -> str:
 
 
 def make_blocks(root: Path, papers: Mapping) -> dict[str, str]:
-    """Every block by name, from the tables and docs under `root` and the setups and protocols of `papers` (id → Paper)."""
+    """Every block by name, from the tables and docs under `root`, and the setups and protocols of `papers`, by id."""
     folder = root / "results" / "tables"
     tables = render.read(folder, TABLES)
     comparison, summary = tables["comparison"], tables["summary"]

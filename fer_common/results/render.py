@@ -1,4 +1,4 @@
-"""Names, decimals, and the files of the tables: csv for machines, md and tex for those that are short enough to read."""
+"""Names, decimals, and the files of the tables: csv for machines, md and tex for those short enough to read."""
 
 import json
 import math
@@ -49,7 +49,7 @@ def percent(value: float) -> str:
 
 
 def scale_of(metric: str) -> tuple[int, int]:
-    """(decimals, factor) of a metric: per cent with one decimal for shares; three decimals for AUC, two for log loss."""
+    """(decimals, factor) of a metric: per cent with one decimal for shares; three decimals of AUC, two of log loss."""
     return (3, 1) if metric.startswith("auc") else (2, 1) if metric == "log_loss" else (1, 100)
 
 

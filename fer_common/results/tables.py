@@ -85,8 +85,10 @@ def measurements(groups: Iterable[Group], scores: Scores, files: Sequence[Claims
         for chosen, epochs in epoch_choices(group, scores, printed.get(group.record.paper, set())):
             about = setup | {"fold": None, "epoch": _joined(epochs), "chosen": chosen}
             for image_set in scores.sets(group):
-                for metric in scores.metrics(group):
-                    rows.append(about | _measured(metric, image_set, scores.measure(group, metric, image_set, epochs)))
+                rows += [
+                    about | _measured(metric, image_set, scores.measure(group, metric, image_set, epochs))
+                    for metric in scores.metrics(group)
+                ]
             if kept_running(group):
                 for metric in ("accuracy", "log_loss"):
                     image_set, running = scores.running(group, metric, epochs)
@@ -153,7 +155,7 @@ def of_epochs(root: Path, groups: Iterable[Group]) -> pd.DataFrame:
             continue
         for run in group.single_runs():
             name = str(run.paths[0].relative_to(root))
-            rows += [{"run": name} | {k: v for k, v in epoch.items()} for epoch in run.history]
+            rows += [{"run": name} | epoch for epoch in run.history]
     return pd.DataFrame(rows)
 
 
@@ -435,7 +437,7 @@ def protocols(groups: Iterable[Group], scores: Scores) -> pd.DataFrame:
 
 
 def folds(measured: pd.DataFrame) -> pd.DataFrame:
-    """One row per setup with several folds and image set: each metric's mean over the folds, its sd, lowest, highest."""
+    """One row per setup with several folds and image set: each metric's mean over the folds, sd, lowest, highest."""
     rows = {}
     own = measured[(measured["changes"] == "") & measured["fold"].notna()] if len(measured) else measured
     for row in own.to_dict("records"):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fer_common import UserError, claims, pipeline, provenance, records
-from fer_common.data import WITHHELD
+from fer_common.data import WITHHELD, utkface
 from fer_common.data.utkface import ATTRIBUTES, TASKS
 from fer_common.results import figures, tables
 from reproductions import multitask_lightweight as script
@@ -276,8 +276,6 @@ def test_values_that_cannot_be_end_in_one_sentence(tmp_path):
     assert found.returncode == 1 and "--sparsity, --curve: the share of weights" in found.stderr
     assert not [path for path in tmp_path.rglob("*") if path.is_file() or path.name.endswith(".partial")]
     with pytest.raises(UserError, match="nothing is there"):
-        from fer_common.data import utkface
-
         utkface.load(str(tmp_path / "absent"))
 
 

@@ -100,7 +100,7 @@ def test_published_weights_go_into_both_readings(published, system):
 
 def test_nothing_is_skipped_where_weights_do_not_fit(published):
     setup = dataclasses.replace(script.PAPER.systems["vit_8_heads"], **SMALL | {"layers": 3})
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="argument 2 is shorter"):
         script.load_vit(script.vit_backbone(setup, 48, 8), published)
     wide = dataclasses.replace(setup, layers=2, width=192)
     with pytest.raises(ValueError, match="does not go into"):
@@ -215,7 +215,9 @@ def test_folds_killed_twice_come_to_the_same_predictions(tmp_path):
         process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         assert wait_for(
             process,
-            lambda: len(list(records.find(killed))) > finished and any(killed.glob("*/*/.*/checkpoint.npz")),
+            lambda finished=finished: (
+                len(list(records.find(killed))) > finished and any(killed.glob("*/*/.*/checkpoint.npz"))
+            ),
         )
         process.kill()
         process.wait(30)
