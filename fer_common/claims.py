@@ -186,7 +186,7 @@ def fer2013() -> DataSet:
         "Training + PublicTest": ("Training", "PublicTest"),
         "all images": tuple(parts),
     }
-    parts |= {name: sum(parts[part] for part in own) for name, own in mergers.items()}
+    parts |= {name: np.sum([parts[part] for part in own], axis=0) for name, own in mergers.items()}
     counts = {name: dict(zip(EMOTIONS, map(str, own))) for name, own in parts.items()}
     source = (
         "honest single networks from scratch at 48 px to ImageNet weights at 224 px; above it, an explanation is due"
@@ -330,16 +330,16 @@ def read(path: Path) -> ClaimsFile:
         line = f", line {mark.line + 1}" if mark else ""
         raise UserError(f"{path}{line}: not YAML ({getattr(error, 'problem', error)}).") from None
     errors: list[str] = []
+    file: ClaimsFile | None = None
     if root is None:
         errors.append("is empty; expected the keys paper, reference, systems, claims")
-        values = None
     else:
-        values = _convert(root, ClaimsFile, "", errors)
-    if not errors:
-        _cross_check(values, root, errors)
-    if errors:
+        file = _convert(root, ClaimsFile, "", errors)
+    if file is not None and not errors:
+        _cross_check(file, root, errors)
+    if file is None or errors:
         raise UserError(f"{path}: {len(errors)} error{'s' * (len(errors) > 1)}\n  " + "\n  ".join(errors))
-    return values
+    return file
 
 
 def _convert(node, kind: Any, key: str, errors: list[str]) -> Any:
@@ -421,7 +421,9 @@ def _cross_check(file: ClaimsFile, root, errors: list[str]) -> None:
 
     collect(root)
     seen = set()
-    for item in (*file.claims, *file.reports, *file.matrices, *file.curves, *file.statements, *file.hypotheses):
+    items: list[Claim | Report | ConfusionMatrix | Curve | Statement | Hypothesis] = [*file.claims, *file.reports]
+    items += [*file.matrices, *file.curves, *file.statements, *file.hypotheses]
+    for item in items:
         at = f"line {lines[item.id]}, {item.id}"
         if item.id in seen:
             errors.append(f"{at}: the id is there twice; ids are unique in a file")

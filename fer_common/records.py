@@ -368,12 +368,12 @@ def _damaged(path: Path, error: Exception | str) -> DamagedRecord:
 
 
 def _agree(recomputed: Metrics, stored: Metrics) -> bool:
-    def flat(tree):
+    def flat(tree: Metrics) -> dict[tuple[str, str, str], float]:
         return {(e, u, m): value for e, usages in tree.items() for u, ms in usages.items() for m, value in ms.items()}
 
-    recomputed, stored = flat(recomputed), flat(stored)
+    due, there = flat(recomputed), flat(stored)
     # Stored with six decimals; the last one may fall otherwise on another machine.
-    return recomputed.keys() == stored.keys() and all(abs(recomputed[k] - stored[k]) < 2e-6 for k in stored)
+    return due.keys() == there.keys() and all(abs(due[k] - there[k]) < 2e-6 for k in there)
 
 
 def _number(text: str) -> float:

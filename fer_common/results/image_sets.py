@@ -12,6 +12,7 @@ from fer_common.records import Predictions
 from fer_common.splits import ROLES
 
 Of = Literal["images", "out_of_fold", "mean_of_folds", "running"]
+Subset = Literal["", "without_twins"]
 EVERY_USAGE = (*USAGES, *PARTS)
 
 
@@ -30,7 +31,7 @@ class ImageSet:
     roles: tuple[str, ...]
     of: Of = "images"
     pooled: bool = False
-    subset: Literal["", "without_twins"] = ""
+    subset: Subset = ""
 
     @property
     def held_out(self) -> bool:
@@ -42,7 +43,7 @@ class ImageSet:
         found = np.isin(predictions.usage, self.usages) & np.isin(predictions.role, self.roles)
         if predictions.of_folds is not None:
             found &= predictions.of_folds == self.of
-        return found & ~predictions.twin if self.subset == "without_twins" else found
+        return found & _without_twins(predictions) if self.subset == "without_twins" else found
 
 
 def of_predictions(predictions: Predictions) -> list[ImageSet]:
@@ -86,7 +87,7 @@ def of_protocol(predictions: Predictions) -> dict[str, ImageSet]:
             there &= predictions.of_folds == "out_of_fold"
         if there.any():
             usages = drawn_from if pooled else _present(EVERY_USAGE, predictions.usage[there])
-            of = "out_of_fold" if folded else "images"
+            of: Of = "out_of_fold" if folded else "images"
             found[name] = ImageSet(usages, _present(ROLES, predictions.role[there]), of, pooled)
     return found
 
@@ -99,6 +100,13 @@ def _drawn_from(predictions: Predictions) -> tuple[str, ...]:
     return _present(EVERY_USAGE, predictions.usage[drawn])
 
 
+def _without_twins(predictions: Predictions) -> np.ndarray:
+    """bool (N,): the images without a known twin. Raises ValueError where twins are not known at all."""
+    if predictions.twin is None:
+        raise ValueError("no passport of the copy says which of its images have twins")
+    return ~predictions.twin
+
+
 def _present(names: tuple[str, ...], values: np.ndarray) -> tuple[str, ...]:
     """Those of `names` that occur among `values`, in their order."""
     there = set(values)
@@ -106,13 +114,13 @@ def _present(names: tuple[str, ...], values: np.ndarray) -> tuple[str, ...]:
 
 
 def _by_role(
-    predictions: Predictions, usages: tuple[str, ...], *, pooled: bool = False, subset: str = ""
+    predictions: Predictions, usages: tuple[str, ...], *, pooled: bool = False, subset: Subset = ""
 ) -> Iterator[ImageSet]:
     """All images of the usages unless they are pooled, and each role apart where there are several."""
     rows = np.isin(predictions.usage, usages)
     if subset == "without_twins":
-        rows &= ~predictions.twin
-    kinds = (
+        rows &= _without_twins(predictions)
+    kinds: list[Of] = (
         ["images"] if predictions.of_folds is None else sorted(set(predictions.of_folds[rows].tolist()), reverse=True)
     )
     parts = [

@@ -10,7 +10,7 @@ import pandas as pd
 
 from fer_common import UserError
 from fer_common.results.groups import as_text
-from fer_common.results.image_sets import ImageSet
+from fer_common.results.image_sets import ImageSet, Of, Subset
 from fer_common.results.tables import SETUP
 from fer_common.results.verdicts import Spread
 
@@ -93,7 +93,7 @@ def fields_of(changed: str) -> str:
     return as_text(json.loads(changed or "{}"))
 
 
-def markdown(rows: Iterable[Mapping] | pd.DataFrame) -> str:
+def markdown(rows: Iterable[dict] | pd.DataFrame) -> str:
     """A Markdown table; what would end a cell or a line is escaped."""
     from tabulate import tabulate
 
@@ -156,7 +156,7 @@ def read_spread(path: Path) -> list[dict]:
 def _with_columns(table: pd.DataFrame) -> pd.DataFrame:
     if "image_set" not in table:
         return table
-    place = table.columns.get_loc("image_set")
+    place = list(table.columns).index("image_set")
     sets = [own if isinstance(own, ImageSet) else None for own in table["image_set"]]
     columns = {
         field.name: [None if own is None else _joined(getattr(own, field.name)) for own in sets]
@@ -184,7 +184,7 @@ def _read(path: Path) -> pd.DataFrame:
         return table
     keys = list(table[names].itertuples(index=False, name=None))
     known = {key: _image_set(*key) for key in set(keys)}
-    place = table.columns.get_loc(names[0])
+    place = list(table.columns).index(names[0])
     table = table.drop(columns=names)
     table.insert(place, "image_set", [known[key] for key in keys])
     return table
@@ -200,7 +200,7 @@ TEXTS = [
 ]
 
 
-def _image_set(usages: str, roles: str, of: str, pooled: str, subset: str) -> ImageSet | None:
+def _image_set(usages: str, roles: str, of: Of, pooled: str, subset: Subset) -> ImageSet | None:
     if not usages:
         return None
     return ImageSet(tuple(usages.split("+")), tuple(roles.split("+")), of, pooled == "yes", subset)
@@ -224,7 +224,7 @@ def _readable(name: str, table: pd.DataFrame) -> dict[str, str]:
 def _rows(table: pd.DataFrame, cells) -> dict[str, pd.DataFrame]:
     """A section for each paper, a row `cells(row)` below its setup."""
     return {
-        paper: pd.DataFrame([{k: row[k] for k in SETUP[1:]} | cells(row) for _, row in own.iterrows()]).fillna("")
+        str(paper): pd.DataFrame([{k: row[k] for k in SETUP[1:]} | cells(row) for _, row in own.iterrows()]).fillna("")
         for paper, own in table.groupby("paper", sort=False)
     }
 
@@ -333,7 +333,7 @@ def found(runs: pd.DataFrame, folder: Path) -> str:
         "smoke": "every row says `smoke`, and no page has one",
         "unknown paper": "there are no claims to set them beside",
     }
-    counts = runs["left_out"].value_counts() if len(runs) else {}
+    counts: dict[str, int] = dict(runs["left_out"].value_counts()) if len(runs) else {}
     lines = [f"{len(runs):,} records; {counts.get('', 0):,} are of a paper's own setup on all of its data."]
     for why, number in counts.items():
         if why:
