@@ -119,6 +119,7 @@ def timed(code: str, **values) -> list:
             env=os.environ | {"FERREPRO_CACHE": cache},
             capture_output=True,
             text=True,
+            check=False,
         )
     if done.returncode:
         sys.exit(done.stderr)

@@ -73,6 +73,7 @@ def measured(code: str, system: str, images: int = FACES, **changes) -> tuple[fl
             env=os.environ | {"FERREPRO_CACHE": cache},
             capture_output=True,
             text=True,
+            check=False,
         )
     if done.returncode:
         sys.exit(done.stderr)

@@ -98,7 +98,7 @@ def cost_of_networks(folder: Path) -> str:
         rows.append(
             {"cost": measure}
             | {name: form.format(own) for name, own in shown.items()}
-            | {f"{list(shown)[0]} against {name}": f"{first / own:.2f} ×" for name, own in list(shown.items())[1:]}
+            | {f"{next(iter(shown))} against {name}": f"{first / own:.2f} ×" for name, own in list(shown.items())[1:]}
         )
     where = (
         f"{found['cores']} cores, all used by Keras; LiteRT, one image at a time, has one thread. All in float32 or, "
@@ -184,8 +184,8 @@ def building_of_tables(folder: Path) -> str:
     where = f"{found['cores']} cores, {committed['records']} records, {committed['cells']:,} cells."
     against = (
         f"One cell of {peer['images']:,} images, all metrics with their deviation over images: ours takes "
-        f"{1000 * peer['ours_s']:.0f} ms, scikit-learn's metrics under `scipy.stats.bootstrap` with {peer['resamples']:,} "
-        f"resamples {peer['peer_s']:.0f} s, {peer['ratio']:,.0f} times as long. The largest difference between the two "
-        f"deviations is {100 * peer['largest_difference']:.1f} % of the deviation."
+        f"{1000 * peer['ours_s']:.0f} ms, scikit-learn's metrics under `scipy.stats.bootstrap` with "
+        f"{peer['resamples']:,} resamples {peer['peer_s']:.0f} s, {peer['ratio']:,.0f} times as long. The largest "
+        f"difference between the two deviations is {100 * peer['largest_difference']:.1f} % of the deviation."
     )
     return f"{where}\n\n{markdown(rows)}\n\n{against}\n\n{markdown(growth)}"

@@ -1,4 +1,4 @@
-"""`ferrepro tables` and `docs` over the committed records, cold and warm; one cell beside scikit-learn and SciPy; growth.
+"""`ferrepro tables` and `docs` over the committed records, cold and warm; a cell beside scikit-learn and SciPy; growth.
 
     python benchmarks/tables.py
 

@@ -178,6 +178,22 @@ class DataSet(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Height and width in pixels."""
 
 
+def fer2013() -> DataSet:
+    """FER2013's parts and their mergers, and what honest models are known to reach on PrivateTest, in per cent."""
+    parts = {usage: np.array(counts) for usage, counts in OFFICIAL_COUNTS.items()}
+    mergers = {
+        "PublicTest + PrivateTest": ("PublicTest", "PrivateTest"),
+        "Training + PublicTest": ("Training", "PublicTest"),
+        "all images": tuple(parts),
+    }
+    parts |= {name: np.sum([parts[part] for part in own], axis=0) for name, own in mergers.items()}
+    counts = {name: dict(zip(EMOTIONS, map(str, own))) for name, own in parts.items()}
+    source = (
+        "honest single networks from scratch at 48 px to ImageNet weights at 224 px; above it, an explanation is due"
+    )
+    return DataSet(name="FER2013", counts=counts, band=Band(low="71", high="77", source=source), image_size="48")
+
+
 class Statement(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Something the text says about its numbers, in our words."""
 
@@ -276,7 +292,7 @@ class ClaimsFile(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     reports: list[Report] = []
     matrices: list[ConfusionMatrix] = []
     curves: list[Curve] = []
-    data_set: DataSet = msgspec.field(default_factory=lambda: fer2013())
+    data_set: DataSet = msgspec.field(default_factory=fer2013)
     runs: Literal["one", "several", "unstated"] = "unstated"
     """Whether the printed numbers are of one run or means over several (folds, seeds), where the paper says so."""
     statements: list[Statement] = []
@@ -287,22 +303,6 @@ class ClaimsFile(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     def all_claims(self) -> list[Claim]:
         """The claims, and those inside the reports."""
         return [*self.claims, *(claim for report in self.reports for claim in report.claims())]
-
-
-def fer2013() -> DataSet:
-    """FER2013's parts and their mergers, and what honest models are known to reach on PrivateTest, in per cent."""
-    parts = {usage: np.array(counts) for usage, counts in OFFICIAL_COUNTS.items()}
-    mergers = {
-        "PublicTest + PrivateTest": ("PublicTest", "PrivateTest"),
-        "Training + PublicTest": ("Training", "PublicTest"),
-        "all images": tuple(parts),
-    }
-    parts |= {name: sum(parts[part] for part in own) for name, own in mergers.items()}
-    counts = {name: dict(zip(EMOTIONS, map(str, own))) for name, own in parts.items()}
-    source = (
-        "honest single networks from scratch at 48 px to ImageNet weights at 224 px; above it, an explanation is due"
-    )
-    return DataSet(name="FER2013", counts=counts, band=Band(low="71", high="77", source=source), image_size="48")
 
 
 def schema() -> dict:
@@ -348,17 +348,17 @@ def read_as(kind: type, path: Path, cross_check: Callable[[Any, Any, list[str]],
         line = f", line {mark.line + 1}" if mark else ""
         raise UserError(f"{path}{line}: not YAML ({getattr(error, 'problem', error)}).") from None
     errors: list[str] = []
+    file: Any = None
     if root is None:
         required = (field.name for field in msgspec.structs.fields(kind) if field.required)
         errors.append(f"is empty; expected the keys {', '.join(required)}")
-        values = None
     else:
-        values = _convert(root, kind, "", errors)
-    if not errors:
-        cross_check(values, root, errors)
-    if errors:
+        file = _convert(root, kind, "", errors)
+    if file is not None and not errors:
+        cross_check(file, root, errors)
+    if file is None or errors:
         raise UserError(f"{path}: {len(errors)} error{'s' * (len(errors) > 1)}\n  " + "\n  ".join(errors))
-    return values
+    return file
 
 
 def _convert(node, kind: Any, key: str, errors: list[str]) -> Any:
@@ -440,17 +440,21 @@ def _cross_check(file: ClaimsFile, root, errors: list[str]) -> None:
 
     collect(root)
     seen = set()
-    for item in (*file.claims, *file.reports, *file.matrices, *file.curves, *file.statements, *file.hypotheses):
+    items: list[Claim | Report | ConfusionMatrix | Curve | Statement | Hypothesis] = [*file.claims, *file.reports]
+    items += [*file.matrices, *file.curves, *file.statements, *file.hypotheses]
+    for item in items:
         at = f"line {lines[item.id]}, {item.id}"
         if item.id in seen:
             errors.append(f"{at}: the id is there twice; ids are unique in a file")
         seen.add(item.id)
         system = None if isinstance(item, Hypothesis) else getattr(item, "system", None)
         if isinstance(item, Hypothesis):
-            for name in (item.system, item.against):
-                for task in item.tasks:
-                    if not {name, f"{name}_{task}"} & set(file.systems):
-                        errors.append(f"{at}: neither {name} nor {name}_{task} is under systems")
+            errors.extend(
+                f"{at}: neither {name} nor {name}_{task} is under systems"
+                for name in (item.system, item.against)
+                for task in item.tasks
+                if not {name, f"{name}_{task}"} & set(file.systems)
+            )
         if system is not None and system not in file.systems:
             errors.append(f"{at}: system {system} is not under systems; expected one of {', '.join(file.systems)}")
         if isinstance(item, Claim):
@@ -460,9 +464,9 @@ def _cross_check(file: ClaimsFile, root, errors: list[str]) -> None:
             if (item.unit == "nats") != (item.metric == "log_loss"):
                 errors.append(f"{at}: unit {item.unit} of {item.metric}; a log_loss is in nats, nothing else is")
         if isinstance(item, ConfusionMatrix):
-            for name in (*item.rows, *item.columns):
-                if name not in file.classes:
-                    errors.append(f"{at}: {name} is no class; expected one of {', '.join(file.classes)}")
+            expected = f"expected one of {', '.join(file.classes)}"
+            unknown = (name for name in (*item.rows, *item.columns) if name not in file.classes)
+            errors.extend(f"{at}: {name} is no class; {expected}" for name in unknown)
             for name, values in item.rows.items():
                 if len(values) != len(item.columns):
                     errors.append(

@@ -89,7 +89,7 @@ def run_all(arguments: list[str]) -> None:
             except NoData as error:
                 print(f"{name}: {error} This smoke run draws them.")
                 command += ["--data", "synthetic"]
-        if subprocess.run(command).returncode:
+        if subprocess.run(command, check=False).returncode:
             failed.append(name)
     if failed:
         raise UserError(f"{len(failed)} papers with failures: {', '.join(failed)}.")
@@ -280,7 +280,8 @@ def check(
     data = data_module.load(path, allow_subset=allow_subset)
     if brief:
         counts = ", ".join(f"{usage} {(data.usage == usage).sum():,}" for usage in data_module.USAGES)
-        return print(f"{data.source}: {data.origin}, fingerprint {data.fingerprint}, {counts}")
+        print(f"{data.source}: {data.origin}, fingerprint {data.fingerprint}, {counts}")
+        return
     if Path(data.origin).is_file():
         with Path(data.origin).open("rb") as file:
             md5 = hashlib.file_digest(file, "md5").hexdigest()

@@ -7,6 +7,7 @@ Random augmentation does not belong here but at the head of the model, as Keras 
 model variables, which a checkpoint keeps, so that a resumed run augments as an uninterrupted one.
 """
 
+import math
 import os
 import sys
 import tempfile
@@ -140,7 +141,7 @@ def _keras_batches(images, labels, orders, batch_size, preprocessing):
             self.epoch = 0
 
         def __len__(self):
-            return -(-orders.shape[1] // batch_size)
+            return math.ceil(orders.shape[1] / batch_size)
 
         def __getitem__(self, step):
             rows = orders[self.epoch, step * batch_size : (step + 1) * batch_size]

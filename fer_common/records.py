@@ -16,7 +16,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -289,7 +289,7 @@ def digest(path: Path) -> str:
     return _digest(tuple((file, file.stat().st_mtime_ns, file.stat().st_size) for file in there))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
     total = hashlib.sha256()
     for file, _, size in files:
@@ -327,7 +327,7 @@ def _faults(predictions: Predictions, record: Record, classes: int) -> Iterator[
     usages = USAGES if classes == len(EMOTIONS) else PARTS
     for name, known in (("usage", usages), ("role", splits.ROLES)):
         if unknown := set(_distinct(arrays[name])) - set(known):
-            yield f"{name} {sorted(unknown)[0]!r} is none of {', '.join(known)}"
+            yield f"{name} {min(unknown)!r} is none of {', '.join(known)}"
     if predictions.label.min() < 0 or predictions.label.max() >= classes:
         yield f"a label is {predictions.label.max()}, and there are {classes} classes"
     if not len(epochs) or epochs[0] < 1 or (np.diff(epochs.astype(int)) <= 0).any() or epochs[-1] != record.epochs_run:
@@ -368,12 +368,12 @@ def _damaged(path: Path, error: Exception | str) -> DamagedRecord:
 
 
 def _agree(recomputed: Metrics, stored: Metrics) -> bool:
-    def flat(tree):
+    def flat(tree: Metrics) -> dict[tuple[str, str, str], float]:
         return {(e, u, m): value for e, usages in tree.items() for u, ms in usages.items() for m, value in ms.items()}
 
-    recomputed, stored = flat(recomputed), flat(stored)
+    due, there = flat(recomputed), flat(stored)
     # Stored with six decimals; the last one may fall otherwise on another machine.
-    return recomputed.keys() == stored.keys() and all(abs(recomputed[k] - stored[k]) < 2e-6 for k in stored)
+    return due.keys() == there.keys() and all(abs(due[k] - there[k]) < 2e-6 for k in there)
 
 
 def _number(text: str) -> float:

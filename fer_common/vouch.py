@@ -228,9 +228,11 @@ def _roles(
 ) -> None:
     """Roles are those that the protocol draws, and what a part of the system was fitted on is `seen`."""
     if task in attributes.ATTRIBUTES:
-        return _agree(_by_usage(predictions, attributes.ROLES), predictions.role, f"the parts of {task}")
+        _agree(_by_usage(predictions, attributes.ROLES), predictions.role, f"the parts of {task}")
+        return
     if record.paper == RELEASED:
-        return _agree(np.full(len(predictions.role), "unknown"), predictions.role, "somebody else's model")
+        _agree(np.full(len(predictions.role), "unknown"), predictions.role, "somebody else's model")
+        return
     if record.paper not in protocols:
         raise _Ends("not checked", f"there is no paper {record.paper} here that would say what its protocols are")
     protocol = protocols[record.paper].get(record.protocol)
@@ -247,11 +249,13 @@ def _roles(
     if record.fold is not None:
         drawn_from += f", fold {record.fold}"
     if stands_on is None:
-        return _agree(role, predictions.role, drawn_from)
+        _agree(role, predictions.role, drawn_from)
+        return
     fitted = _fitted_by(path.resolve().parent.parent / stands_on, record)
     if fitted is not None:
         role = splits.seen_where(role, lambda role: np.isin(predictions.row_id, fitted))
-        return _agree(role, predictions.role, f"{drawn_from}, on {stands_on}")
+        _agree(role, predictions.role, f"{drawn_from}, on {stands_on}")
+        return
     _agree(splits.seen_where(role, lambda role: predictions.role == "seen"), predictions.role, drawn_from)
     if (role == "score").any():
         raise _Ends("not checked", f"{stands_on}, which it stands on, is not there to say which rows it was fitted on")

@@ -137,8 +137,8 @@ def build_optimizer(setup: Setup):
     from keras import optimizers
 
     return {
-        "adam": lambda rate: optimizers.Adam(rate),
-        "sgd": lambda rate: optimizers.SGD(rate),
+        "adam": optimizers.Adam,
+        "sgd": optimizers.SGD,
         "sgd_momentum": lambda rate: optimizers.SGD(rate, momentum=setup.momentum),
         "adadelta": lambda rate: optimizers.Adadelta(rate, rho=0.95, epsilon=1e-6),
     }[setup.optimizer](setup.learning_rate)

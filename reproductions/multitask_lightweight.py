@@ -282,7 +282,8 @@ def train(run: experiment.Run) -> None:
         run.note("drawn attributes: age_group is the width of the head, gender glasses, ethnicity the hair")
     sources = Sources.of(run.data, run.role, run.attributes, setup.tasks)
     if isinstance(setup, Quantized):
-        return quantize(run, sources)
+        quantize(run, sources)
+        return
     import keras
 
     if isinstance(setup, Pruned):

@@ -434,7 +434,8 @@ def boost(run: experiment.Run) -> None:
         "seed": run.seed,
     }
     if setup.normalisation == "leaf_norm":
-        return boost_with_leaf_norm(run, parameters, fitted, found)
+        boost_with_leaf_norm(run, parameters, fitted, found)
+        return
     if setup.normalisation == "dart":
         parameters |= {"booster": "dart", "rate_drop": setup.rate_drop, "normalize_type": "tree"}
     ended = []
@@ -546,7 +547,8 @@ def classify(run: experiment.Run) -> None:
             if (accuracy := watch(epoch, started, predicted)) > best:
                 best, kept = accuracy, {epoch: predicted}
             started = time.perf_counter()
-        return run.keep(kept)
+        run.keep(kept)
+        return
     if isinstance(setup, RandomForest):
         forest = RandomForestClassifier(setup.trees, n_jobs=-1, random_state=run.seed).fit(found[fit], labels[fit])
         predicted = forest.predict_proba(found)
@@ -579,8 +581,8 @@ def without_randomness(system: str, protocol: Protocol, init: str) -> bool:
 
 
 def blocks(tables) -> dict[str, str]:
-    """`convergence`: how many epochs (rounds of boosting) each learning rate takes to the accuracy on the selection rows
-    that all of them reach; for the systems that ran with several, under `official`."""
+    """`convergence`: how many epochs (rounds of boosting) each learning rate takes to the accuracy on the selection
+    rows that all of them reach; for the systems that ran with several, under `official`."""
     import json
 
     from fer_common.results.render import markdown

@@ -181,9 +181,8 @@ def filtered(images: np.ndarray, contrast: str, denoise: str) -> np.ndarray:
     steps = ([adjust] if adjust else []) + steps
     if not steps:
         return images
-    found = np.empty(images.shape, np.uint8)
-    for number, image in enumerate(np.ascontiguousarray(images)):
+    found = np.array(images, np.uint8, order="C")
+    for image in found:
         for step in steps:
-            image = step(image)
-        found[number] = image
+            image[:] = step(image)
     return found

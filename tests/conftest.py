@@ -18,6 +18,13 @@ LONGEST = 1800  # seconds that a command may take, on a machine that is busy wit
 REAL = Path(os.environ.get("FER2013") or ROOT.parent / "shared/data/fer2013/fer2013.tar.gz")
 
 
+def pytest_collection_modifyitems(items):
+    """Where commands train, the time that one of them may take is the limit, not that of setup.cfg."""
+    for item in items:
+        if item.get_closest_marker("training") or item.get_closest_marker("smoke"):
+            item.add_marker(pytest.mark.timeout(LONGEST))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
     """No test reads or fills the user's cache, or leaves anything in the temporary folder, not even one that is killed;

@@ -4,7 +4,7 @@ makes of it. No check knows a paper.
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 
@@ -703,7 +703,7 @@ def rankings(file: ClaimsFile) -> Iterator[Finding]:
             order = [name for name in said.order if name in values]
             turned = [
                 f"{worse} is ahead of {better}"
-                for better, worse in zip(order, order[1:])
+                for better, worse in pairwise(order)
                 if all(
                     bounds(*w, r)[0] > bounds(*b, r)[1]
                     for b in values[better]

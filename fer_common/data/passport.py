@@ -278,7 +278,7 @@ def text(passport: Passport) -> str:
             f"  {crowd.tied:,} ties, {crowd.not_a_face:,} not a face, {crowd.no_emotion_ahead:,} with another answer.",
             f"  From the votes alone, fitted on Training: {100 * crowd.from_votes:.1f} % of PrivateTest.",
         ]
-    return "\n".join(lines + ["", *(passport.remarks or ["Nothing unusual."])])
+    return "\n".join([*lines, "", *(passport.remarks or ["Nothing unusual."])])
 
 
 def text_attributes(passport: AttributePassport) -> str:

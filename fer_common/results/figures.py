@@ -91,8 +91,9 @@ def draw_printed(file: ClaimsFile, ran: Mapping[str, pd.DataFrame], epochs: pd.D
 
     ran: the paper's rows of `summary`, `confusion` and `runs` under one protocol.
     """
-    matrices, curves = ({own.system: own for own in found} for found in (file.matrices, file.curves))
-    systems = list(matrices | curves)
+    matrices = {matrix.system: matrix for matrix in file.matrices}
+    curves = {curve.system: curve for curve in file.curves}
+    systems = list(dict.fromkeys([*matrices, *curves]))
     plt = pyplot()
     figure = plt.figure(figsize=(12, 3.9 * len(systems) + 2.2), layout="constrained")
     grid = figure.add_gridspec(len(systems) + 1, 3, height_ratios=[3.9] * len(systems) + [2.2])
@@ -102,15 +103,15 @@ def draw_printed(file: ClaimsFile, ran: Mapping[str, pd.DataFrame], epochs: pd.D
         if matrix := matrices.get(system):
             classes = [name for name in matrix.rows if name in EMOTIONS]
             factor = 1 if matrix.unit == "percent" else 100
-            shares = [[factor * float(value) for value in matrix.rows[name]] for name in classes]
-            _shares(printed, np.array(shares), classes, f"{system}: printed in {matrix.where}")
+            shares = np.array([[factor * float(value) for value in matrix.rows[name]] for name in classes])
+            _shares(printed, shares, classes, f"{system}: printed in {matrix.where}")
         runs = _of_system(ran.get("runs"), system)
         counts = _of_system(ran.get("confusion"), system)
         if len(counts):
-            first = sorted(set(counts["image_set"]), key=lambda own: not own.pooled)[0]
+            first = min(set(counts["image_set"]), key=lambda own: not own.pooled)
             counts = counts[[own == first for own in counts["image_set"]]]
-            counts = counts.pivot_table("images", "true", "predicted", "sum").loc[classes, classes].to_numpy()
-            shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
+            pairs = counts.pivot_table("images", "true", "predicted", "sum").loc[classes, classes].to_numpy()
+            shares = 100 * pairs / np.maximum(pairs.sum(1, keepdims=True), 1)
             _shares(ours, shares, classes, f"{_ran_as(runs)}\n{render.name_of(first)}")
         else:
             ours.text(0.5, 0.5, "not run", ha="center", transform=ours.transAxes)

@@ -85,7 +85,7 @@ class Group:
 
     def by_fold(self) -> dict[int, "Group"]:
         """Where there are several folds a seed: for each the group of its runs, one a seed."""
-        numbers = sorted({fold.record.fold for fold in self.folds})
+        numbers = sorted({fold.record.fold for fold in self.folds if fold.record.fold is not None})
         of_fold = {n: tuple(fold for fold in self.folds if fold.record.fold == n) for n in numbers}
         return {n: replace(self, record=own[0].record, runs=own, folds=()) for n, own in of_fold.items()}
 
@@ -172,7 +172,7 @@ def _contradictions(read: Mapping[Path, Record]) -> dict[Path, str]:
             setup = _setup(r)
             same_setup.setdefault(setup, []).append(path)
             same_run.setdefault((*setup, r.seed), []).append(path)
-    found = {}
+    found: dict[Path, str] = {}
     for paths in same_run.values():
         folds = [read[path].fold for path in paths]
         if len(set(folds)) < len(folds) or (None in folds and len(folds) > 1):

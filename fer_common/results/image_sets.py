@@ -12,6 +12,7 @@ from fer_common.records import Predictions
 from fer_common.splits import ROLES
 
 Of = Literal["images", "out_of_fold", "mean_of_folds", "running"]
+Subset = Literal["", "without_twins", "named_by_ferplus"]
 EVERY_USAGE = (*USAGES, *PARTS)
 
 
@@ -21,7 +22,7 @@ class ImageSet:
 
     usages: in the order of the data set; of UTKFace its parts. roles: in the order of `splits.ROLES`.
     of: `images`; `out_of_fold`: each as the one fold that held it out saw it; `mean_of_folds`: by the folds' mean
-    probabilities, an ensemble; `running`: no predictions, but the metric that Keras keeps while it trains, with dropout.
+    probabilities, an ensemble; `running`: no predictions, but the metric that Keras keeps as it trains, with dropout.
     pooled: the split drew from these usages together, so that they mean nothing apart.
     subset: all of them, or one that has a name: `without_twins`, those of PrivateTest that have no twin in Training;
     `named_by_ferplus`, those that FER+ calls a face.
@@ -31,7 +32,7 @@ class ImageSet:
     roles: tuple[str, ...]
     of: Of = "images"
     pooled: bool = False
-    subset: Literal["", "without_twins", "named_by_ferplus"] = ""
+    subset: Subset = ""
 
     @property
     def held_out(self) -> bool:
@@ -95,7 +96,7 @@ def of_protocol(predictions: Predictions) -> dict[str, ImageSet]:
             there &= predictions.of_folds == "out_of_fold"
         if there.any():
             usages = drawn_from if pooled else _present(EVERY_USAGE, predictions.usage[there])
-            of = "out_of_fold" if folded else "images"
+            of: Of = "out_of_fold" if folded else "images"
             found[name] = ImageSet(usages, _present(ROLES, predictions.role[there]), of, pooled)
     return found
 
@@ -115,13 +116,13 @@ def _present(names: tuple[str, ...], values: np.ndarray) -> tuple[str, ...]:
 
 
 def _by_role(
-    predictions: Predictions, usages: tuple[str, ...], *, pooled: bool = False, subset: str = ""
+    predictions: Predictions, usages: tuple[str, ...], *, pooled: bool = False, subset: Subset = ""
 ) -> Iterator[ImageSet]:
     """All images of the usages unless they are pooled, and each role apart where there are several."""
     rows = np.isin(predictions.usage, usages)
     if subset:
         rows &= predictions.subsets[subset]
-    kinds = (
+    kinds: list[Of] = (
         ["images"] if predictions.of_folds is None else sorted(set(predictions.of_folds[rows].tolist()), reverse=True)
     )
     parts = [

@@ -7,7 +7,7 @@ its copy or the code of a metric changed. A file there that cannot be read count
 import hashlib
 import math
 import multiprocessing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -124,8 +124,9 @@ class Scores:
         every = {id(run): run for group in groups for run in (*group.runs, *group.folds)}
         folder = cache_folder() / "scores"
         paths = {number: folder / _key(run) for number, run in every.items()}
-        self._of = {number: kept_in(path, Scored) for number, path in paths.items()}
-        missing = [number for number, found in self._of.items() if found is None]
+        kept = {number: kept_in(path, Scored) for number, path in paths.items()}
+        self._of = {number: scored for number, scored in kept.items() if scored is not None}
+        missing = [number for number in every if number not in self._of]
         jobs = [(every[number], paths[number]) for number in missing]
         self._of |= zip(missing, progress(_on_all_cores(jobs), len(jobs), "scoring runs"))
         self._measured: dict[tuple, Measured] = {}
@@ -186,7 +187,8 @@ class Scores:
         for count as one; what comes from different images adds up.
         gap: of the accuracy on tested images less that on fitted ones, of which the greater is the better.
         """
-        over_tasks, over_images = np.zeros(len(seeds)), {}
+        over_tasks = np.zeros(len(seeds))
+        over_images: dict[tuple[str, str], np.ndarray] = {}  # by usage and role
         for number, ours in enumerate(system):
             for role, sign in (("score", 1), ("fit", -1)) if gap else (("score", 1),):
                 usage, right = self._right_by_seed(ours, seeds, role)
@@ -217,7 +219,7 @@ def kept_running(group: Group) -> bool:
     return all(run.history and RUNNING["accuracy"] in run.history[0] for run in group.runs)
 
 
-def over_seeds(metric: str, values: list[float], image_sd: float, n_images: int) -> Measured:
+def over_seeds(metric: str, values: Sequence[float], image_sd: float, n_images: int) -> Measured:
     """The mean of one value a seed, with its interval.
 
     image_sd: standard deviation over images of the mean; that of an accuracy follows from its value.

@@ -80,7 +80,7 @@ def _instead(name: str, blocks: Iterable[str]) -> str:
 
 
 def make_blocks(root: Path, papers: Mapping) -> dict[str, str]:
-    """Every block by name, from the tables and docs under `root` and the setups and protocols of `papers` (id → Paper)."""
+    """Every block by name, from the tables and docs under `root`, and the setups and protocols of `papers`, by id."""
     folder = root / "results" / "tables"
     tables = render.read(folder, TABLES)
     comparison, summary = tables["comparison"], tables["summary"]
@@ -356,7 +356,8 @@ def epoch_by_epoch(runs: pd.DataFrame, epochs: pd.DataFrame, paper, file: claims
     named = {"training_loss": "running_loss", "validation_loss": "select_loss", "seconds": "seconds"}
     said, rows = [], []
     for curve in file.curves:
-        printed, ours = curve.columns(), []
+        printed = curve.columns()
+        ours: list[tuple[dict, ...]] = []
         own = _full(runs[runs["left_out"] == ""], file.paper)
         own = own[(own["system"] == curve.system) & (own["protocol"] == next(iter(paper.protocols)))]
         if len(own):
@@ -369,7 +370,7 @@ def epoch_by_epoch(runs: pd.DataFrame, epochs: pd.DataFrame, paper, file: claims
             ours = list(zip(*histories))
         else:
             said.append(f"Ours, {curve.system}: not run.")
-        for number in range(max(map(len, [*printed.values(), ours]))):
+        for number in range(max([len(ours), *map(len, printed.values())])):
             row = {"system": curve.system, "epoch": number + 1}
             for name, column in named.items():
                 label, decimals = name.replace("_", " "), 1 if name == "seconds" else 2
@@ -395,7 +396,7 @@ def spent(runs: pd.DataFrame, epochs: pd.DataFrame, paper: str) -> str:
 def changed(sensitivity: pd.DataFrame, summary: pd.DataFrame, runs: pd.DataFrame, file: claims.ClaimsFile) -> str:
     """Runs with other assumed values, on the images that were watched, under the unchanged setup that they belong to;
     and how far below the claim on test images."""
-    rows = []
+    rows: list[dict] = []
     tested = [claim for claim in file.all_claims() if claim.headline == "yes" and claim.images == "test"]
     if not len(sensitivity):
         return render.markdown(rows)

@@ -1,11 +1,11 @@
-"""Names, decimals, and the files of the tables: csv for machines, md and tex for those that are short enough to read."""
+"""Names, decimals, and the files of the tables: csv for machines, md and tex for those short enough to read."""
 
 import json
 import math
 import os
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +14,7 @@ from fer_common import UserError
 from fer_common.records import Record
 from fer_common.results import tables
 from fer_common.results.groups import Group, as_text
-from fer_common.results.image_sets import ImageSet
+from fer_common.results.image_sets import ImageSet, Of, Subset
 from fer_common.results.measure import Scores
 from fer_common.results.tables import SETUP
 from fer_common.results.verdicts import Spread
@@ -54,7 +54,7 @@ def percent(value: float) -> str:
 
 
 def scale_of(metric: str) -> tuple[int, int]:
-    """(decimals, factor) of a metric: per cent with one decimal for shares; three decimals for AUC, two for log loss."""
+    """(decimals, factor) of a metric: per cent with one decimal for shares; three decimals of AUC, two of log loss."""
     return (3, 1) if metric.startswith("auc") else (2, 1) if metric == "log_loss" else (1, 100)
 
 
@@ -98,7 +98,7 @@ def fields_of(changed: str) -> str:
     return as_text(json.loads(changed or "{}"))
 
 
-def markdown(rows: Iterable[Mapping] | pd.DataFrame) -> str:
+def markdown(rows: Iterable[dict] | pd.DataFrame) -> str:
     """A Markdown table; what would end a cell or a line is escaped."""
     from tabulate import tabulate
 
@@ -161,7 +161,7 @@ def read_spread(path: Path) -> list[dict]:
 def _with_columns(table: pd.DataFrame) -> pd.DataFrame:
     if "image_set" not in table:
         return table
-    place = table.columns.get_loc("image_set")
+    place = list(table.columns).index("image_set")
     sets = [own if isinstance(own, ImageSet) else None for own in table["image_set"]]
     columns = {
         field.name: [None if own is None else _joined(getattr(own, field.name)) for own in sets]
@@ -189,7 +189,7 @@ def _read(path: Path) -> pd.DataFrame:
         return table
     keys = list(table[names].itertuples(index=False, name=None))
     known = {key: _image_set(*key) for key in set(keys)}
-    place = table.columns.get_loc(names[0])
+    place = list(table.columns).index(names[0])
     table = table.drop(columns=names)
     table.insert(place, "image_set", [known[key] for key in keys])
     return table
@@ -205,7 +205,7 @@ TEXTS = [
 ]
 
 
-def _image_set(usages: str, roles: str, of: str, pooled: str, subset: str) -> ImageSet | None:
+def _image_set(usages: str, roles: str, of: Of, pooled: str, subset: Subset) -> ImageSet | None:
     if not usages:
         return None
     return ImageSet(tuple(usages.split("+")), tuple(roles.split("+")), of, pooled == "yes", subset)
@@ -229,7 +229,7 @@ def _readable(name: str, table: pd.DataFrame) -> dict[str, str]:
 def _rows(table: pd.DataFrame, cells) -> dict[str, pd.DataFrame]:
     """A section for each paper, a row `cells(row)` below its setup."""
     return {
-        paper: pd.DataFrame([{k: row[k] for k in SETUP[1:]} | cells(row) for _, row in own.iterrows()]).fillna("")
+        str(paper): pd.DataFrame([{k: row[k] for k in SETUP[1:]} | cells(row) for _, row in own.iterrows()]).fillna("")
         for paper, own in table.groupby("paper", sort=False)
     }
 
@@ -340,7 +340,7 @@ def found(runs: pd.DataFrame, folder: Path) -> str:
         "smoke": "every row says `smoke`, and no page has one",
         "unknown paper": "there are no claims to set them beside",
     }
-    counts = runs["left_out"].value_counts() if len(runs) else {}
+    counts: dict[str, int] = dict(runs["left_out"].value_counts()) if len(runs) else {}
     lines = [f"{len(runs):,} records; {counts.get('', 0):,} are of a paper's own setup on all of its data."]
     for why, number in counts.items():
         if why:
@@ -357,8 +357,7 @@ def scored(group: Group, scores: Scores, printed: Sequence, record: Record) -> s
     epochs = group.last_epochs
     rows = []
     for image_set in scores.sets(group):
-        usages = replace(image_set, roles=())
-        row = {"images": f"{name_of(usages).removesuffix(' ()')} ({scores.n_images(group, image_set):,})"}
+        row = {"images": f"{_without_roles(image_set)} ({scores.n_images(group, image_set):,})"}
         for metric, title in (
             ("accuracy", "accuracy"),
             ("f1.macro", "macro F1"),
@@ -368,18 +367,23 @@ def scored(group: Group, scores: Scores, printed: Sequence, record: Record) -> s
             m = scores.measure(group, metric, image_set, epochs)
             row[title] = shown({metric: m.mean, f"{metric} low": m.low, f"{metric} high": m.high}, metric, metric)
         rows.append(row)
-    lines = [tabulate(rows, "keys", disable_numparse=True, tablefmt="simple"), ""]
-    for row in tables.controls([(record.system, printed)], [group], scores):
-        decimals = len(row["printed"].partition(".")[2]) + 1
-        factor = 100 if row["unit"] == "percent" else 1
-        found = f"{factor * row['found']:.{max(decimals, 2)}f}"
-        said = f"{row['metric']} {row['printed']}{' %' * (row['unit'] == 'percent')} is printed ({row['where']})"
-        lines.append(
-            f"{said}; found {found} on {name_of(replace(row['image_set'], roles=())).removesuffix(' ()')}: {row['verdict']}."
-        )
-    lines += [f"* {pattern['says']}" for pattern in record.details["patterns"]]
-    lines.append("What it was fitted on, nobody but its author knows; every row has the role `unknown`.")
-    return "\n".join(
-        textwrap.fill(line, 100) if not line.startswith(("images", "---")) and "\n" not in line else line
-        for line in lines
-    )
+    printed_rows = tables.controls([(record.system, printed)], [group], scores)
+    said = [_said_of(row) for row in printed_rows] + [f"* {pattern['says']}" for pattern in record.details["patterns"]]
+    said.append("What it was fitted on, nobody but its author knows; every row has the role `unknown`.")
+    table = tabulate(rows, "keys", disable_numparse=True, tablefmt="simple")
+    return "\n".join([table, "", *(textwrap.fill(line, 100) for line in said)])
+
+
+def _said_of(row: Mapping) -> str:
+    """A row of `controls` as a sentence."""
+    factor = 100 if row["unit"] == "percent" else 1
+    decimals = max(2, len(row["printed"].partition(".")[2]) + 1)
+    found = f"{factor * row['found']:.{decimals}f}" if "found" in row else "nothing"
+    value = f"{row['metric']} {row['printed']}{' %' * (row['unit'] == 'percent')}"
+    where = _without_roles(row["image_set"])
+    return f"{value} is printed ({row['where']}); found {found} on {where}: {row['verdict']}."
+
+
+def _without_roles(image_set: ImageSet) -> str:
+    """`PublicTest, named by FER+`: where all roles are unknown, none need be said."""
+    return name_of(image_set).removesuffix(f" ({' + '.join(image_set.roles)})")

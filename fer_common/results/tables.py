@@ -8,6 +8,7 @@ others are pivots of these, and `comparison` is their join with the claims. An i
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -89,8 +90,10 @@ def measurements(groups: Iterable[Group], scores: Scores, files: Sequence[Claims
         for chosen, epochs in epoch_choices(group, scores, printed.get(group.record.paper, set())):
             about = setup | {"fold": None, "epoch": _joined(epochs), "chosen": chosen}
             for image_set in scores.sets(group):
-                for metric in scores.metrics(group):
-                    rows.append(about | _measured(metric, image_set, scores.measure(group, metric, image_set, epochs)))
+                rows += [
+                    about | _measured(metric, image_set, scores.measure(group, metric, image_set, epochs))
+                    for metric in scores.metrics(group)
+                ]
             if kept_running(group):
                 for metric in ("accuracy", "log_loss"):
                     image_set, running = scores.running(group, metric, epochs)
@@ -114,8 +117,8 @@ def epoch_choices(group: Group, scores: Scores, printed: Iterable[int] = ()) -> 
     """(how it was chosen, epoch of each run): the last one, the best on the select rows, those that a paper prints."""
     last = group.last_epochs
     yield "last", last
-    best = tuple(run.record.best_epoch for run in group.runs)
-    if best != last and None not in best and scores.keeps(group, best):
+    best = tuple(run.record.best_epoch for run in group.runs if run.record.best_epoch is not None)
+    if len(best) == len(last) and best != last and scores.keeps(group, best):
         yield "best on select", best
     for epoch in sorted(printed):
         epochs = tuple(min(epoch, own) for own in last)
@@ -131,7 +134,7 @@ def of_runs(root: Path, found: Iterable[FoundRecord], papers: set[str]) -> pd.Da
     """
     rows = []
     for each in found:
-        row = {"run": str(each.path.relative_to(root)), "left_out": each.left_out, "says": each.says}
+        row: dict[str, Any] = {"run": str(each.path.relative_to(root)), "left_out": each.left_out, "says": each.says}
         if (r := each.record) is not None:
             if not each.left_out and r.paper not in (*papers, RELEASED):
                 row["left_out"] = "unknown paper"
@@ -157,7 +160,7 @@ def of_epochs(root: Path, groups: Iterable[Group]) -> pd.DataFrame:
             continue
         for run in group.single_runs():
             name = str(run.paths[0].relative_to(root))
-            rows += [{"run": name} | {k: v for k, v in epoch.items()} for epoch in run.history]
+            rows += [{"run": name} | epoch for epoch in run.history]
     return pd.DataFrame(rows)
 
 
@@ -264,7 +267,7 @@ def compare(claim: Claim, paper: str, groups: list[Group], scores: Scores, judge
 
 def same_images(claim: Claim, group: Group, image_set: ImageSet, scores: Scores) -> bool:
     """Whether a claim whose part of FER2013 is beyond doubt and an image set of a group are about the same images."""
-    if image_set.usages != (claim.usage,):
+    if claim.usage is None or image_set.usages != (claim.usage,):
         return False
     n_images = scores.n_images(group, image_set)
     whole = n_images == scores.of(group.runs[0]).usages[claim.usage]
@@ -287,10 +290,10 @@ def differences(hypothesis: Hypothesis, groups: list[Group], scores: Scores) -> 
     rows = []
     for kind in dict.fromkeys(map(_kind, groups)):
         own = {(g.record.system, g.task): g for g in groups if _kind(g) == kind and g.unchanged}
-        system, against = (
-            [_of_task(own, name, task) for task in hypothesis.tasks] for name in (hypothesis.system, hypothesis.against)
-        )
-        common = sorted(set.intersection(*(set(group.seeds) if group else set() for group in (*system, *against))))
+        system, against = (_of_tasks(own, name, hypothesis.tasks) for name in (hypothesis.system, hypothesis.against))
+        if not system or not against:
+            continue
+        common = sorted(set.intersection(*(set(group.seeds) for group in (*system, *against))))
         if not common:
             continue
         if hypothesis.metric in ("multiply_adds", "parameters"):
@@ -323,15 +326,22 @@ def _of_task(groups: dict, system: str, task: str) -> Group | None:
     return groups.get((system, task)) or groups.get((f"{system}_{task}", task))
 
 
+def _of_tasks(groups: dict, system: str, tasks: Sequence[str]) -> list[Group]:
+    """A system's groups, one a task; none at all where one is missing."""
+    found = [group for task in tasks if (group := _of_task(groups, system, task))]
+    return found if len(found) == len(tasks) else []
+
+
 def _cost(metric: str, system: list[Group], against: list[Group]) -> dict:
     """The share that one side's networks have of the other's; a network of several tasks counts once."""
     totals = []
     for side in (system, against):
         networks = {group.record.system: group.record for group in side}.values()
         costs = [r.parameters if metric == "parameters" else r.details.get("multiply_adds") for r in networks]
-        if None in costs:
+        known = [cost for cost in costs if cost is not None]
+        if len(known) < len(costs):
             return {"verdict": "not measured"}
-        totals.append(sum(costs))
+        totals.append(sum(known))
     share = totals[0] / totals[1]
     return {"reproduced": share, "verdict": "supported" if share < 1 else "contradicted"}
 
@@ -376,7 +386,8 @@ def _unchanged(measured: pd.DataFrame) -> pd.DataFrame:
 
 def _pivot(measured: pd.DataFrame, keys: Sequence[str], metrics: Iterable[str]) -> pd.DataFrame:
     """A row for each value of `keys` in their order, with mean, sd, low and high of each flat metric in columns."""
-    wanted, rows = set(metrics), {}
+    wanted = set(metrics)
+    rows: dict[tuple, dict[str, Any]] = {}
     for row in measured.to_dict("records"):
         metric = f"{row['metric']}.{row['average']}".removesuffix(".")
         if metric in wanted and not row["class"]:
@@ -465,12 +476,12 @@ def protocols(groups: Iterable[Group], scores: Scores) -> pd.DataFrame:
             row[f"{name} images"] = scores.n_images(group, image_set)
         rows.append(row | {"notes": group.notes})
     table = pd.DataFrame(rows)
-    return table.astype({name: "Int64" for name in table if name.endswith(" images")})
+    return table.astype({name: "Int64" for name in table.columns if name.endswith(" images")})
 
 
 def folds(measured: pd.DataFrame) -> pd.DataFrame:
-    """One row per setup with several folds and image set: each metric's mean over the folds, its sd, lowest, highest."""
-    rows = {}
+    """One row per setup with several folds and image set: each metric's mean over the folds, sd, lowest, highest."""
+    rows: dict[tuple, dict[str, list[float]]] = {}
     own = measured[(measured["changes"] == "") & measured["fold"].notna()] if len(measured) else measured
     for row in own.to_dict("records"):
         key = tuple(row[k] for k in (*SETUP, "image_set"))
@@ -495,7 +506,7 @@ def by_task(groups: Iterable[Group], scores: Scores) -> pd.DataFrame:
     for group in shown:
         tested, fitted = _tested(group, scores), scores.of(group.runs[0]).protocol.get("fitted")
         record = group.record
-        row = group.key | {"task": group.task, "n_runs": len(group.runs), "image_set": tested}
+        row: dict[str, Any] = group.key | {"task": group.task, "n_runs": len(group.runs), "image_set": tested}
         for metric in ("accuracy", "f1.macro", "auc.macro"):
             m = scores.measure(group, metric, tested, group.last_epochs)
             row |= {metric: m.mean} | {f"{metric} {k}": getattr(m, k) for k in ("sd", "low", "high")}

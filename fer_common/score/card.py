@@ -142,8 +142,8 @@ def _cross_check(card: Card, root, errors: list[str]) -> None:
     if (card.preparation.scale == "mean_deviation") != given:
         errors.append("preparation: mean and deviation go with the scale mean_deviation, and with no other")
     ids = [printed.id for printed in card.printed]
-    for double in {name for name in ids if ids.count(name) > 1}:
-        errors.append(f"printed: the id {double} is there twice; ids are unique in a file")
+    doubles = sorted({name for name in ids if ids.count(name) > 1})
+    errors += [f"printed: the id {name} is there twice; ids are unique in a file" for name in doubles]
 
 
 def sha256_of(path: Path) -> str:

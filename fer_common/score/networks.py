@@ -4,6 +4,7 @@ Here is what a caller needs, and how the process is kept that does the work; Ten
 What that process does to the file is in `worker`. What the answers are worth is none of its business.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -162,10 +163,8 @@ def _served(request: Request, folder: Path, ends: float) -> Reply:
             )
         finally:
             # With what it may have started; also when this process is interrupted.
-            try:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                pass
             process.wait()
     try:
         return msgspec.json.decode((folder / "reply.json").read_bytes(), type=Reply)

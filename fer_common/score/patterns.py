@@ -39,8 +39,8 @@ def gaps(accuracy: dict[str, float]) -> list[Pattern]:
         found.append(Pattern("gap to training", says, numbers))
     if private > HONEST and gap <= APART:
         says = (
-            f"PrivateTest has {100 * private:.1f} %, as much as Training, and more than any honest single network is known "
-            "to reach: it was fitted on images of the test parts, or on images that look the same."
+            f"PrivateTest has {100 * private:.1f} %, as much as Training, and more than any honest single network is "
+            "known to reach: it was fitted on images of the test parts, or on images that look the same."
         )
         found.append(Pattern("tests look fitted", says, numbers))
     elif private > HONEST:
@@ -51,7 +51,8 @@ def gaps(accuracy: dict[str, float]) -> list[Pattern]:
         found.append(Pattern("no gap", says, numbers))
     if public - private > APART or private - public > APART:
         higher = "PublicTest" if public > private else "PrivateTest"
-        says = f"{higher} lies {100 * abs(public - private):.1f} points above the other test part: it may have been fitted on it."
+        apart = f"{100 * abs(public - private):.1f} points above the other test part"
+        says = f"{higher} lies {apart}: it may have been fitted on it."
         found.append(Pattern("tests differ", says, numbers))
     return found
 
@@ -76,8 +77,8 @@ def step(right: np.ndarray, seed: int = 0) -> Pattern | None:
     higher = "first" if before > after else "last"
     share = k / n if before > after else 1 - k / n
     says = (
-        f"Within Training the hits change at row {k:,} of {n:,}: {100 * before:.1f} % before it, {100 * after:.1f} % after. "
-        f"It seems to be fitted on the {higher} {100 * share:.0f} % of its rows."
+        f"Within Training the hits change at row {k:,} of {n:,}: {100 * before:.1f} % before it, {100 * after:.1f} % "
+        f"after. It seems to be fitted on the {higher} {100 * share:.0f} % of its rows."
     )
     return Pattern("step within training", says, {"row": k, "rows": n, "before": before, "after": after})
 

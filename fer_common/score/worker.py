@@ -49,8 +49,8 @@ KERAS_MEMBERS = {"config.json", "metadata.json", "model.weights.h5"}
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What `networks` asks: request.json, beside images.npy and rows-0.npy, rows-1.npy, …, one for each pass.
 
-    path: as the user wrote it, for sentences; file: the same, absolute. largest, memory: bytes. preparation: what becomes
-    of images uint8 (N, 48, 48) before the network sees them, batch by batch; without it they are prepared already.
+    path: as the user wrote it, for sentences; file: the same, absolute. largest, memory: bytes. preparation: what
+    becomes of images uint8 (N, 48, 48) before the network sees them; without it they are prepared already.
     first_error: what Keras 3 said of a file that tf_keras is now to read.
     """
 

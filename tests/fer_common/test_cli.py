@@ -40,10 +40,16 @@ def test_help_tells_where_values_come_from():
         ("run nobody_2020", "There is no paper 'nobody_2020'; there is cnn_13_epochs"),
         ("run", "Say which paper"),
         ("run cnn_13_epochs --data /nowhere", "You say '/nowhere', and nothing is there"),
-        ("run cnn_13_epochs --data synthetic --runs /proc/nowhere", "cannot be written"),
+        pytest.param(
+            "run cnn_13_epochs --data synthetic --runs /proc/nowhere", "cannot be written", marks=pytest.mark.slow
+        ),
         ("tables --runs /nowhere", "/nowhere: no such folder"),
         ("data check /nowhere", "nothing is there"),
-        ("data check synthetic --json /nowhere/passport.json", "/nowhere/passport.json: No such file or directory."),
+        pytest.param(
+            "data check synthetic --json /nowhere/passport.json",
+            "/nowhere/passport.json: No such file or directory.",
+            marks=pytest.mark.slow,
+        ),
         ("run resnet50v2_vit --fold 5", "has folds 0 to 4"),
         ("data fetch", "could not be fetched"),
     ],
@@ -97,7 +103,7 @@ def test_only_a_smoke_run_draws_the_attributes_that_are_missing(arguments, drawn
 
     monkeypatch.setattr(utkface, "find", missing)
     done = SimpleNamespace(returncode=0)
-    monkeypatch.setattr(cli.subprocess, "run", lambda command: commands.append(command) or done)
+    monkeypatch.setattr(cli.subprocess, "run", lambda command, **_: commands.append(command) or done)
     cli.run_all(arguments)
     by_paper = {command[2].rpartition(".")[2]: command[5:] for command in commands}
     assert list(by_paper) == list(PAPERS)

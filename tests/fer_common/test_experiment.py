@@ -88,6 +88,7 @@ def whole(tmp_path_factory):
     return records.read(run(paper(), tmp_path_factory.mktemp("whole")))
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("stops", [(1,), (2, 5)])
 def test_a_stopped_run_ends_as_an_uninterrupted_one(stops, whole, tmp_path):
     """Augmentation, dropout, order, optimizer, plateau, early stopping, snapshots and history all go on."""
@@ -103,6 +104,7 @@ def test_a_stopped_run_ends_as_an_uninterrupted_one(stops, whole, tmp_path):
     np.testing.assert_array_equal(predictions.probabilities, whole[2].probabilities)
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("epochs", [40, 4])
 def test_killed_after_fit_and_before_scoring(epochs, tmp_path):
     """The best weights, which Keras puts back when `fit` ends, stopped early or not, are there although `fit` is not
@@ -121,6 +123,7 @@ def test_killed_after_fit_and_before_scoring(epochs, tmp_path):
     np.testing.assert_array_equal(predictions.probabilities, whole.probabilities)
 
 
+@pytest.mark.training
 def test_again_does_not_resume_what_a_kill_left_behind(tmp_path, capsys, monkeypatch):
     """Killed between the record and the sweeping up, the checkpoint of a finished run is still there."""
     monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
@@ -132,6 +135,7 @@ def test_again_does_not_resume_what_a_kill_left_behind(tmp_path, capsys, monkeyp
     assert not list(tmp_path.glob("*/*/.*"))
 
 
+@pytest.mark.training
 def test_a_picture_that_fails_is_a_warning(tmp_path, capsys, monkeypatch):
     def fails(*_):
         raise RuntimeError("no font")
@@ -141,8 +145,9 @@ def test_a_picture_that_fails_is_a_warning(tmp_path, capsys, monkeypatch):
     assert records.read(folder)[0].status == "ok"
     assert "confusion.png could not be drawn (RuntimeError: no font); the record is whole." in capsys.readouterr().err
     assert {path.name for path in folder.iterdir()} == {
-        "record.json", "history.csv", "predictions.npz", "learning_curves.png", "roc.png", "reliability.png", "report.txt"
-    }  # fmt: skip
+        *("record.json", "history.csv", "predictions.npz"),
+        *("learning_curves.png", "roc.png", "reliability.png", "report.txt"),
+    }
     assert not list(folder.parent.glob(".*"))
 
 
@@ -157,6 +162,7 @@ def scored_only(run):
     run.keep({1: np.full((len(run.data), 7), 1 / 7)})
 
 
+@pytest.mark.training
 def test_other_weights_at_the_same_path_are_another_run(tmp_path, capsys):
     own = dataclasses.replace(paper(), systems={"net": Begun()}, train=scored_only)
     chosen = experiment.Options(data="synthetic", preset="smoke", runs=tmp_path / "runs")
@@ -175,6 +181,7 @@ def test_other_weights_at_the_same_path_are_another_run(tmp_path, capsys):
     assert len(list(records.find(tmp_path))) == 3
 
 
+@pytest.mark.training
 def test_a_record_from_before_checksums_counts_until_its_extractor_is_trained_again(tmp_path, capsys):
     chosen = experiment.Options(data="synthetic", preset="smoke", runs=tmp_path)
     alone = dataclasses.replace(paper(), systems={"net": Begun(), "extractor": Begun()}, train=scored_only)
@@ -200,6 +207,7 @@ def test_a_record_from_before_checksums_counts_until_its_extractor_is_trained_ag
     assert taken(again=True) == after and not before.exists()
 
 
+@pytest.mark.training
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(paper(stop_before=2), tmp_path)
@@ -212,12 +220,14 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path):
         run(paper(), tmp_path)
 
 
+@pytest.mark.training
 def test_labels_to_be_scored_are_withheld(tmp_path):
     """A script that trains on PrivateTest under `official` is refused by the code, not by a convention."""
     with pytest.raises(UserError, match="of these rows are to be scored: nothing may be fitted"):
         run(paper(peek=True), tmp_path)
 
 
+@pytest.mark.training
 def test_resuming_can_be_declined(tmp_path, capsys):
     with pytest.raises(KeyboardInterrupt):
         run(paper(stop_before=2), tmp_path)
@@ -225,6 +235,7 @@ def test_resuming_can_be_declined(tmp_path, capsys):
     assert "resumed" not in capsys.readouterr().out
 
 
+@pytest.mark.training
 def test_a_checkpoint_of_another_backend_is_refused(tmp_path, monkeypatch):
     import keras
 

@@ -68,6 +68,7 @@ def test_every_value_says_where_it_comes_from():
         assert mark in ("stated", "inferred", "assumed") and len(note) > 2, name
 
 
+@pytest.mark.training
 def test_the_record(short_run):
     folder, printed = short_run
     record, history, predictions = records.read(folder)
@@ -97,6 +98,7 @@ def test_the_record(short_run):
     assert not list(folder.parent.glob(".*"))
 
 
+@pytest.mark.training
 def test_it_learns_well_above_chance_and_below_certainty(tmp_path):
     """Thirteen epochs of 2,000 drawn faces, which nobody's network should get all right."""
     command("run", "cnn_13_epochs", "--preset", "smoke", "--data", "synthetic", "--runs", tmp_path)
@@ -119,6 +121,7 @@ def test_on_real_faces(protocol, real, tmp_path):
         assert "fit" not in predictions.role[predictions.usage == usage]
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("system", [s for s in cnn_13_epochs.PAPER.systems if s != "cnn"])
 def test_every_system_trains(system, tmp_path):
     command(*SHORT, "--system", system, "--runs", tmp_path)
@@ -127,6 +130,7 @@ def test_every_system_trains(system, tmp_path):
     assert history[-1]["running_loss"] < history[0]["running_loss"]
 
 
+@pytest.mark.training
 def test_bfloat16_and_the_saved_model(tmp_path):
     """The precision is recorded; the model that was asked for gives the recorded predictions."""
     command(*SHORT, "--precision", "mixed_bfloat16", "--save-model", "--runs", tmp_path)
@@ -144,6 +148,7 @@ def test_bfloat16_and_the_saved_model(tmp_path):
     np.testing.assert_allclose(again, predictions.at(3)[:200], atol=0.02)
 
 
+@pytest.mark.training
 def test_a_finished_run_is_not_repeated_unless_asked(short_run):
     folder, _ = short_run
     before = (folder / "predictions.npz").read_bytes()
@@ -168,6 +173,7 @@ def start(*arguments):
     )
 
 
+@pytest.mark.training
 def test_five_kills_lose_at_most_the_epoch_in_flight(tmp_path):
     """Killed at random moments and started again, a run ends as an uninterrupted one: identical predictions."""
     long = (*SHORT[:6], "--epochs", "24", "--score-epochs", "5", "24")
@@ -181,7 +187,7 @@ def test_five_kills_lose_at_most_the_epoch_in_flight(tmp_path):
         [checkpoint] = (tmp_path / "killed").glob("*/*/.*/checkpoint.npz")
         done = epochs_done(checkpoint)
         # Wait until this process has made an epoch of its own, then a moment more.
-        wait_for(process, lambda: epochs_done(checkpoint) != done)
+        wait_for(process, lambda checkpoint=checkpoint, done=done: epochs_done(checkpoint) != done)
         time.sleep(moments.uniform(0, 1.5))
         reached = epochs_done(checkpoint)
         if process.poll() is not None:
@@ -207,6 +213,7 @@ def epochs_done(checkpoint):
         return -1  # the run has ended and swept it away
 
 
+@pytest.mark.training
 def test_a_second_process_on_the_same_run_says_so_and_stops(tmp_path):
     first = start(*SHORT, "--runs", tmp_path)
     assert wait_for(first, lambda: any(tmp_path.glob("*/*/.*/pid")))
@@ -217,6 +224,7 @@ def test_a_second_process_on_the_same_run_says_so_and_stops(tmp_path):
     assert first.returncode == 0 and len(folders(tmp_path)) == 1
 
 
+@pytest.mark.training
 def test_a_full_disk_ends_in_a_sentence_and_loses_nothing(tmp_path):
     """A limit on file size stands for a full disk: after the first epoch no checkpoint can be written."""
     first = start(*SHORT, "--runs", tmp_path)
@@ -224,7 +232,7 @@ def test_a_full_disk_ends_in_a_sentence_and_loses_nothing(tmp_path):
     first.kill()
     first.communicate(timeout=30)
     limited = f"ulimit -f 2000; exec {sys.executable} -m fer_common.cli {' '.join(SHORT)} --runs {tmp_path}"
-    done = subprocess.run(["bash", "-c", limited], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(["bash", "-c", limited], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "File too large" in done.stderr and "type the same command again" in done.stderr
     (folder,) = folders(tmp_path)
@@ -233,17 +241,20 @@ def test_a_full_disk_ends_in_a_sentence_and_loses_nothing(tmp_path):
     assert records.status(folder) == "ok" and len(folders(tmp_path)) == 1
 
 
+@pytest.mark.training
 def test_a_diverging_network_is_a_failed_record(tmp_path):
     done = command(*SHORT, "--system", "cnn_sgd", "--learning-rate", "1e30", "--runs", tmp_path, check=False)
     assert done.returncode == 1 and "the network diverged" in done.stderr
     assert records.read(folders(tmp_path)[0])[0].status == "failed"
 
 
+@pytest.mark.training
 def test_without_tensorflow(tmp_path):
     """On JAX, in a process where importing tensorflow fails, from the command to the record."""
     (tmp_path / "tensorflow.py").write_text("raise ImportError('no tensorflow here')\n")
     environment = {"KERAS_BACKEND": "jax", "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
-    assert subprocess.run([sys.executable, "-c", "import tensorflow"], env=os.environ | environment).returncode
+    imported = subprocess.run([sys.executable, "-c", "import tensorflow"], env=os.environ | environment, check=False)
+    assert imported.returncode
     command(*SHORT, "--runs", tmp_path / "runs", env=environment)
     record, history, predictions = records.read(folders(tmp_path / "runs")[0])
     assert record.backend == "jax" and history[-1]["running_loss"] < history[0]["running_loss"]

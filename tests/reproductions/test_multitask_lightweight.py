@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fer_common import UserError, claims, pipeline, provenance, records
-from fer_common.data import WITHHELD
+from fer_common.data import WITHHELD, utkface
 from fer_common.data.utkface import ATTRIBUTES, TASKS
 from fer_common.results import figures, tables
 from reproductions import multitask_lightweight as script
@@ -61,6 +61,7 @@ def compiled(setup):
     return network, training
 
 
+@pytest.mark.training
 def test_the_loss_counts_what_is_labelled(batch):
     images, labels = batch
     network, training = compiled(SMALL)
@@ -78,6 +79,7 @@ def test_the_loss_counts_what_is_labelled(batch):
         assert found[f"{task}_accuracy"] == pytest.approx(right.mean())
 
 
+@pytest.mark.training
 def test_a_task_without_labels_in_a_batch_moves_nothing_of_its_own(batch):
     images, labels = batch
     network, training = compiled(SMALL)
@@ -87,6 +89,7 @@ def test_a_task_without_labels_in_a_batch_moves_nothing_of_its_own(batch):
         assert (network.get_layer(task).kernel.numpy() != before).any() == (task == "expression")
 
 
+@pytest.mark.training
 def test_uncertainty_learns_a_weight_for_each_task(batch):
     images, labels = batch
     _, training = compiled(dataclasses.replace(SMALL, loss_weighting="uncertainty"))
@@ -95,6 +98,7 @@ def test_uncertainty_learns_a_weight_for_each_task(batch):
     assert learned.shape == (4,) and (learned != 0).all()
 
 
+@pytest.mark.training
 def test_normalised_gradients_have_one_length_for_every_task(batch):
     """Whatever the weight of a task, its gradient at the shared features is as long."""
     import keras
@@ -118,6 +122,7 @@ def test_normalised_gradients_have_one_length_for_every_task(batch):
     assert np.ptp(lengths["fixed"]) > 0.1
 
 
+@pytest.mark.training
 def test_the_smallest_weights_are_cut():
     pipeline.start(None)
     network = script.build_network(SMALL)
@@ -129,6 +134,7 @@ def test_the_smallest_weights_are_cut():
     assert values[kept].min() > values[~kept].max()
 
 
+@pytest.mark.training
 def test_what_is_cut_stays_cut_whatever_the_optimizer_moves(batch):
     """Momentum, decay and the normalisation's gradients included."""
     images, labels = batch
@@ -251,6 +257,7 @@ def test_on_real_faces(real, tmp_path):
         assert set(own.role[own.usage == "UTKFace test"]) == {"score"}
 
 
+@pytest.mark.training
 def test_a_bad_copy_of_utkface_ends_every_system_in_one_sentence_and_leaves_nothing(tmp_path, faces):
     data, cut = tmp_path / "fer2013.csv", tmp_path / "UTKFace.tar.gz"
     data.write_text("\n".join(csv_lines(faces)))
@@ -267,6 +274,7 @@ def test_a_bad_copy_of_utkface_ends_every_system_in_one_sentence_and_leaves_noth
     assert len(kept) == 3 and kept > {"index", "lock"}  # the third is FER2013's
 
 
+@pytest.mark.training
 def test_values_that_cannot_be_end_in_one_sentence(tmp_path):
     found = command(*SMOKE, "--tasks", "expression", "beauty", "--runs", tmp_path, check=False)
     assert found.returncode == 1 and "--tasks beauty: there is expression, age_group" in found.stderr
@@ -276,8 +284,6 @@ def test_values_that_cannot_be_end_in_one_sentence(tmp_path):
     assert found.returncode == 1 and "--sparsity, --curve: the share of weights" in found.stderr
     assert not [path for path in tmp_path.rglob("*") if path.is_file() or path.name.endswith(".partial")]
     with pytest.raises(UserError, match="nothing is there"):
-        from fer_common.data import utkface
-
         utkface.load(str(tmp_path / "absent"))
 
 

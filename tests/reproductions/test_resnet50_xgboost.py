@@ -157,11 +157,13 @@ def legacy_file(tmp_path_factory):
     return write_legacy_weights(network, folder / "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5")
 
 
+@pytest.mark.training
 def test_a_file_like_imagenets_is_loaded(legacy_file):
     network = script.build_network(48, str(legacy_file))
     assert_legacy_weights(network, legacy_file, ("conv1_conv", "conv5_block3_3_bn"))
 
 
+@pytest.mark.training
 def test_weights_that_cannot_be_had_end_in_a_sentence(tmp_path, monkeypatch, legacy_file):
     import keras
 
@@ -264,6 +266,7 @@ def trained_extractor(runs, faces, seed=0, learning_rate=0.001, preset="full", i
         changes=changes,
         setup=dataclasses.asdict(setup),
         data={"source": "fer2013", "fingerprint": faces.fingerprint, "rows": len(faces)},
+        epochs_run=1,
     )
     network = runs / "model.keras"
     network.parent.mkdir(exist_ok=True)

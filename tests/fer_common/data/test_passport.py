@@ -101,6 +101,7 @@ def test_ties_and_no_faces_have_no_plurality():
     assert votes.tied.tolist() == [True, False, False] and votes.not_a_face.tolist() == [False, True, False]
 
 
+@pytest.mark.slow
 def test_the_command_prints_draws_and_writes_json(tmp_path):
     printed = command(
         "data", "check", "synthetic", "--json", tmp_path / "passport.json", "--figure", tmp_path / "passport.png"

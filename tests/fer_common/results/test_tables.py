@@ -385,6 +385,7 @@ def test_tables_need_neither_keras_nor_tensorflow(runs, tmp_path):
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True)
 
 
+@pytest.mark.slow
 def test_the_committed_tables_come_out_of_the_committed_predictions(tmp_path):
     """Bit for bit; the second time, from what was kept of the first."""
     committed = ROOT / "results"

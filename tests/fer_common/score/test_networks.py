@@ -186,7 +186,7 @@ def test_onnx_with_the_channels_first_or_last(tmp_path, shape):
 
 
 @pytest.mark.parametrize(
-    "library, call, sentence",
+    ("library", "call", "sentence"),
     [
         ("onnxruntime", "load_onnx(None)", "pip install onnxruntime (the extra `export`)"),
         ("ai_edge_litert", "load_tflite(None)", "pip install ai-edge-litert (the extra `export`)"),
@@ -199,7 +199,9 @@ def test_without_a_library_a_sentence_says_how_to_get_it(library, call, sentence
         "request = worker.Request(path='', file='', trust=False, batch_sizes=[], largest=0, memory=0, seconds=0,\n"
         f"                         first_error='no')\nworker.{call}\n"
     )
-    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    process = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
+    )
     assert sentence in process.stderr and "pip install" in process.stderr
 
 
@@ -316,7 +318,7 @@ def write_zip(path: Path, config: object, **members: bytes) -> Path:
 
 
 @pytest.mark.parametrize(
-    "layer, words",
+    ("layer", "words"),
     [
         ({"class_name": "system", "module": "os", "config": "echo"}, "system of os"),
         ({"class_name": "get_file", "module": "keras.utils", "config": {}}, "get_file of keras.utils"),
@@ -451,7 +453,7 @@ def test_there_is_no_internet_in_the_process():
             "except OSError:\n    print('closed')\n"
         )
         arguments = [sys.executable, "-c", code, str(server.getsockname()[1])]
-        process = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True)
+        process = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     assert process.returncode == 0, process.stderr
     if process.stdout.strip() == "open below":
         pytest.skip("Python's sockets are closed; this machine gives no network name space to close those beneath")
@@ -462,7 +464,7 @@ def test_tensorflow_stays_out_of_the_process_that_asks():
         "import sys; from fer_common.score import networks\n"
         "sys.exit(bool({'tensorflow', 'keras', 'tf_keras', 'ai_edge_litert', 'h5py'} & sys.modules.keys()))"
     )
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, timeout=120).returncode == 0
 
 
 # Released networks
