@@ -86,8 +86,8 @@ def _probabilities(outputs: np.ndarray, card: Card) -> np.ndarray:
 def read_predictions(path: Path, data: FaceData, card: Card) -> Asked:
     """Predictions for all images of `data` from a CSV or an .npz.
 
-    CSV: a header; `row_id`, or rows in the copy's order; and either seven columns named by the emotions or one, `label`,
-    with names or numbers. npz: arrays `row_id` (optional) and `probabilities` (N, 7) or `label` (N,).
+    CSV: a header; `row_id`, or rows in the copy's order; and seven columns named by the emotions, or one, `label`, with
+    names or numbers. npz: arrays `row_id` (optional) and `probabilities` (N, 7) or `label` (N,).
     Raises UserError, one sentence.
     """
     row_id, found = (_from_npz if path.suffix == ".npz" else _from_csv)(path)
