@@ -390,8 +390,8 @@ def score(
 
 
 def draw(runs: tyro.conf.Positional[tuple[Path, ...]]) -> None:
-    """Draw the pictures of runs beside their records: learning curves, confusion, ROC curves, and a report, a panel a
-    role.
+    """Draw the pictures of runs beside their records: learning curves, confusion, ROC and reliability curves, and a
+    report, a panel a role.
 
     Args:
         runs: the folders of records.
