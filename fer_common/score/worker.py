@@ -305,8 +305,8 @@ def check_config(config: str | bytes, trust: bool) -> dict:
         strange += [isinstance(text, str) and ">" in text for text in (name, registered)]
         if isinstance(name, str) and any(strange):
             raise UserError(
-                f"asks for {name} of {module or registered or 'its authors'}, which is no part of Keras; save a network "
-                "of Keras's own layers, or export it to .onnx or .tflite."
+                f"asks for {name} of {module or registered or 'its authors'}, which is no part of Keras; save a "
+                "network of Keras's own layers, or export it to .onnx or .tflite."
             )
     return configuration
 
