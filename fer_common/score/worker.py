@@ -310,15 +310,14 @@ def check_config(config: str | bytes, trust: bool) -> dict:
         title = each["config"].get("name") if isinstance(each.get("config"), dict) else None
         if isinstance(name, str) and name.split(">")[-1] in RUNS_CODE:
             where = f"the layer {title!r}" if title else "it"
-            raise UserError(f"{where} is a {name}, which can run code of the file's; --trust loads it all the same.")
+            raise UserError(f"{where} is a {name}, which can run code from the file; --trust loads it anyhow.")
         # A layer's own configuration may have these words for something else: only a named class has a module.
-        if isinstance(name, str) and (
-            (isinstance(module, str) and not ALLOWED_MODULE.match(module))
-            or (isinstance(registered, str) and ">" in registered)
-        ):
+        strange = [isinstance(module, str) and not ALLOWED_MODULE.match(module)]
+        strange += [isinstance(text, str) and ">" in text for text in (name, registered)]
+        if isinstance(name, str) and any(strange):
             raise UserError(
-                f"asks for {name} of {module or registered}, which is no part of Keras; save a network of Keras's own "
-                "layers, or export it to .onnx or .tflite."
+                f"asks for {name} of {module or registered or 'its authors'}, which is no part of Keras; save a "
+                "network of Keras's own layers, or export it to .onnx or .tflite."
             )
     return configuration
 
@@ -398,6 +397,7 @@ def of_keras(model, keras) -> Network:
         f"{keras.__name__} {keras.__version__}",
         lambda: int(model.count_params()) if model.built else None,
         statistics,
+        batch=shape[0],
     )
 
 
@@ -646,10 +646,11 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def one_line(error: BaseException) -> str:
-    """The first line of what a library says, short and printable."""
+    """The first sentence of what a library says, short and printable."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = "".join(filter(str.isprintable, lines[0] if lines else ""))
-    return f"{type(error).__name__}: {text[:160].rstrip('.;: ')}" if text else type(error).__name__
+    text = "".join(filter(str.isprintable, lines[0] if lines else "")).split(". ")[0].rstrip(".;: ")
+    text = text if len(text) <= 160 else f"{text[:160]}…"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 if __name__ == "__main__":

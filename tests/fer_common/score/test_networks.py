@@ -79,6 +79,13 @@ def refused(path: Path, *words: str, images: np.ndarray | None = None, **options
 # Forms
 
 
+def test_keras_with_a_batch_that_is_fixed(keras, images, tmp_path):
+    model = build(keras, batch=20)
+    model.save(tmp_path / "it.keras")
+    expected = model.predict(images, batch_size=20, verbose=0)[ROWS]
+    np.testing.assert_allclose(asked(tmp_path / "it.keras", images), expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["it.keras", "it.h5"])
 def test_keras_says_the_same_in_another_process(network, images, tmp_path, name):
     network.save(tmp_path / name)
@@ -324,6 +331,7 @@ def write_zip(path: Path, config: object, **members: bytes) -> Path:
         ({"class_name": "get_file", "module": "keras.utils", "config": {}}, "get_file of keras.utils"),
         ({"class_name": "function", "module": "keras.config", "config": "x"}, "no part of Keras"),
         ({"class_name": "Mine", "module": None, "registered_name": "authors>Mine", "config": {}}, "authors>Mine"),
+        ({"class_name": "authors>Mine", "config": {}}, "authors>Mine of its authors"),
         ({"class_name": "Activation", "config": {"activation": {"class_name": "__lambda__"}}}, "__lambda__"),
         ({"class_name": "TFSMLayer", "module": "keras.layers", "config": {"filepath": "/x"}}, "TFSMLayer"),
         ({"class_name": "Wrapper", "config": {"hidden": json.dumps({"class_name": "Lambda"})}}, "is a Lambda"),
