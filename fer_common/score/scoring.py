@@ -69,6 +69,8 @@ def _ask(path: Path, images: np.ndarray, card: Card, passes: list[networks.Pass]
 def _probabilities(outputs: np.ndarray, card: Card) -> np.ndarray:
     """float32 (n, 7) in the order of EMOTIONS."""
     found = outputs.astype(np.float64)
+    if not np.isfinite(found).all():
+        raise UserError("Its outputs are not finite numbers for some images; the file is broken, or --scale is wrong.")
     if card.outputs == "logits":
         found = np.exp(found - found.max(1, keepdims=True))
     elif (found < -1e-3).any() or np.abs(found.sum(1) - 1).max() > 0.02:
@@ -97,7 +99,7 @@ def read_predictions(path: Path, data: FaceData, card: Card) -> Asked:
         if -1 in numbers:
             wrong = found[numbers.index(-1)]
             raise UserError(
-                f"{path}: row {numbers.index(-1) + 1} has the label {wrong!r}; expected 0 to 6 or an emotion."
+                f"{path}: row {numbers.index(-1) + 1} has the label {str(wrong)!r}; expected 0 to 6 or an emotion."
             )
         found = np.eye(7, dtype=np.float32)[numbers]
     if row_id is None:
@@ -203,4 +205,19 @@ def patterns_of(data: FaceData, asked: Asked) -> list[Pattern]:
         found.append(patterns.other_order(data.labels[public], predicted[public]))
     if asked.moves:
         found.append(patterns.mixes_batches(asked.moves))
+    found += _stored_means(data, asked.statistics)
     return [pattern for pattern in found if pattern]
+
+
+def _stored_means(data: FaceData, statistics: dict[str, list[float]]) -> list[Pattern | None]:
+    """Whose mean the file holds, on whichever scale of grey values it does."""
+    stored = [values[0] for name, values in statistics.items() if name.endswith(".mean") and len(set(values)) == 1]
+    if not stored:
+        return []
+    of_training, of_all = (float(images.mean()) for images in (data.images[data.usage == "Training"], data.images))
+    scales = {"0..255": (0.0, 1.0), "0..1": (0.0, 255.0), "-1..1": (127.5, 127.5)}
+    return [
+        patterns.stored_mean(mean, (of_training - less) / over, (of_all - less) / over, scale)
+        for mean in stored
+        for scale, (less, over) in scales.items()
+    ]
