@@ -141,7 +141,7 @@ def tables(runs: Path = RUNS, tables: Path = TABLES, passports: Path = PASSPORTS
         names = ", ".join(path.parent.name for path in unfinished)
         print(f"{len(unfinished)} unfinished runs, which the same command goes on with: {names}")
     ran = built["runs"]["paper"].dropna() if len(built["runs"]) else ()  # a damaged record says no paper
-    if strangers := set(ran) - {"", *PAPERS}:
+    if strangers := set(ran) - {"", collector.RELEASED, *PAPERS}:
         print(f"Not registered, so that no claim stands beside their runs: {', '.join(sorted(strangers))}. {REGISTER}")
     if wrong:
         raise UserError(f"{len(wrong)} records are wrong and left out; `ferrepro check {runs}` says more.")
@@ -385,7 +385,7 @@ def score(
     records.write(final, record, [], predictions)
     known = passport.read_all(passports)
     [group] = [g for g in groups.collect(final.parent, known).groups if g.runs[0].paths == (final,)]
-    print(render.scored(group, measure.Scores([group]), card.printed, record))
+    print(render.scored(group, measure.Scores([group]), card.printed if tta == "none" else [], record))
     print(f"record: {final}")
 
 

@@ -228,9 +228,8 @@ def controls(table: pd.DataFrame) -> str:
     """What releases print beside what their networks give here."""
     rows = []
     for _, row in table.iterrows() if len(table) else ():
-        decimals = max(2, len(str(row["printed"]).partition(".")[2]) + 1)
         factor = 100 if row["unit"] == "percent" else 1
-        found = "" if pd.isna(row["found"]) else f"{factor * row['found']:.{decimals}f}"
+        found = "" if pd.isna(row["found"]) else f"{factor * row['found']:.5g}"
         allowed = "" if pd.isna(row["allowed"]) else f"± {factor * row['allowed']:g}"
         rows.append(
             {"network": row["system"], "metric": row["metric"], "on": render.name_of(row["image_set"])}
