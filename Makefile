@@ -1,5 +1,8 @@
 # make reproduce   the 13-epoch CNN on FER2013 where it is found, else on drawn faces; then the table
-# make test        the tests
+# make lint        format, likely mistakes, types
+# make quick       the tests that train nothing, in a minute or two
+# make test        all tests
+# make results     tables, audit and pages anew from the committed records, in their one right order
 # make smoke       every paper on a subset of 2,000 images, in minutes
 # make bench       loading, training, extraction, the audit, folds, light and heavy networks, tables (installs PyTorch, a peer)
 # Each sets up .venv first, from the pinned versions; all are safe to repeat.
@@ -8,16 +11,22 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+LINT := $(VENV)/lint-ready
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 # Own runs and tables go here, so that the committed ones under results/ stay as they are.
 OUT ?= build
 
-.PHONY: reproduce test smoke bench
+.PHONY: reproduce lint quick test results smoke bench
 .DELETE_ON_ERROR:
 
 $(READY): setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is older than Python 3.11; say make PYTHON=..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	$(PIP) '.[test]'
+	touch $@
+
+$(LINT): $(READY)
+	$(PIP) '.[lint]'
 	touch $@
 
 # Drawn faces only where they are asked for, or no FER2013 is named or cached (status 3 of `data check`): a copy that is
@@ -37,8 +46,21 @@ reproduce: $(READY)
 	$(BIN)/ferrepro run cnn_13_epochs --runs $(OUT)/reproduce/$$data/runs $$options && \
 	$(BIN)/ferrepro tables --runs $(OUT)/reproduce/$$data/runs --tables $(OUT)/reproduce/$$data/tables
 
+lint: $(LINT)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+quick: $(READY)
+	$(BIN)/python -m pytest -m "not slow and not training and not smoke"
+
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --durations=5
+
+results: $(READY)
+	$(BIN)/ferrepro tables
+	$(BIN)/ferrepro audit --out results/tables
+	$(BIN)/ferrepro docs
 
 smoke: $(READY)
 	@$(CHOOSE_DATA); \
@@ -46,7 +68,7 @@ smoke: $(READY)
 	$(BIN)/ferrepro tables --runs $(OUT)/smoke/$$data/runs --tables $(OUT)/smoke/$$data/tables
 
 bench: $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[benchmark]'
+	$(PIP) '.[benchmark]'
 	$(BIN)/python benchmarks/loading.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/features.py
