@@ -133,6 +133,7 @@ def test_a_backend_starts_without_a_word():
 
 def test_nothing_else_imports_tensorflow():
     for file in [*ROOT.glob("fer_common/**/*.py"), *ROOT.glob("reproductions/*.py")]:
-        if file.name not in ("pipeline.py", "export.py"):  # the second one needs TensorFlow's converter
+        # The converter to LiteRT is TensorFlow's; somebody else's network is asked in a process of its own.
+        if file.name not in ("pipeline.py", "export.py", "worker.py"):
             assert "import tensorflow" not in file.read_text(), file
             assert "tf.keras" not in file.read_text(), file

@@ -95,7 +95,8 @@ def test_votes_join_by_row_and_a_wrong_join_is_noticed(real, tmp_path):
 
 def test_ties_and_no_faces_have_no_plurality():
     votes = ferplus.Votes(
-        np.array([[5, 5, 0, 0, 0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0, 0, 0, 9], [1, 6, 0, 0, 0, 0, 0, 0, 3, 0]])
+        np.array([[5, 5, 0, 0, 0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0, 0, 0, 9], [1, 6, 0, 0, 0, 0, 0, 0, 3, 0]]),
+        named=np.array([True, False, True]),
     )
     assert votes.plurality.tolist() == [-1, -1, 3]
     assert votes.tied.tolist() == [True, False, False] and votes.not_a_face.tolist() == [False, True, False]
