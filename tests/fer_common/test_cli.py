@@ -41,7 +41,6 @@ def test_help_tells_where_values_come_from():
         ("tables --runs /nowhere", "/nowhere: no such folder"),
         ("data check /nowhere", "nothing is there"),
         ("data check synthetic --json /nowhere/passport.json", "/nowhere/passport.json: No such file or directory."),
-        ("run resnet50v2_vit --fold 5", "has folds 0 to 4"),
         ("data fetch", "could not be fetched"),
     ],
 )
