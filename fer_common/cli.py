@@ -1,6 +1,7 @@
 """The command `ferrepro`. Each part imports what it needs when it is called."""
 
 import argparse
+import os
 import re
 import shutil
 import subprocess
@@ -41,6 +42,9 @@ def main() -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(3 if isinstance(error, NoData) else 1)
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except OSError as error:
         if error.filename is None:
             raise
@@ -216,6 +220,8 @@ def docs() -> None:
 
     from fer_common.results import pages
 
+    if not (ROOT / "benchmarks" / "pages.py").is_file():
+        raise UserError("`ferrepro docs` renews the pages of a checkout; this suite is installed without one.")
     # Benchmarks are no part of an installed suite: they lie beside the pages that tell of them.
     of_benchmarks = runpy.run_path(str(ROOT / "benchmarks" / "pages.py"))["blocks"](ROOT / "benchmarks")
     blocks = pages.make_blocks(ROOT, Papers().loaded) | of_benchmarks
