@@ -123,8 +123,9 @@ def tables(runs: Path = RUNS, tables: Path = TABLES, passports: Path = PASSPORTS
     wrong = {finding.path: finding.says for finding in findings if finding.verdict == "wrong"}
     # s* is that of the committed records, for somebody else's runs too.
     committed = ROOT / TABLES / "seed_spread.csv"
-    elsewhere = committed.exists() and runs.resolve() != (ROOT / RUNS).resolve()
-    spread = verdicts.Spread.of_rows(render.read_spread(committed)) if elsewhere else None
+    elsewhere = runs.resolve() != (ROOT / RUNS).resolve()
+    known_here = elsewhere and committed.exists()
+    spread = verdicts.Spread.of_rows(render.read_spread(committed)) if known_here else None
     files = [claims.load(name) for name in PAPERS]
     built = collector.build(
         runs,
@@ -140,6 +141,8 @@ def tables(runs: Path = RUNS, tables: Path = TABLES, passports: Path = PASSPORTS
     figures.draw(built, files, first, tables.parent / "figures")
     print(render.overview(built, spread or verdicts.Spread.of_rows(built["seed_spread"].to_dict("records"))))
     print(render.found(built["runs"], tables))
+    if elsewhere and not known_here:
+        print("This is no checkout of the suite: without its committed records a single run of yours is not judged.")
     unfinished = list(Path(runs).glob("*/*/.*.partial/checkpoint.npz"))
     if unfinished:
         names = ", ".join(path.parent.name for path in unfinished)
@@ -223,7 +226,10 @@ def docs() -> None:
     if not (ROOT / "benchmarks" / "pages.py").is_file():
         raise UserError("`ferrepro docs` renews the pages of a checkout; this suite is installed without one.")
     # Benchmarks are no part of an installed suite: they lie beside the pages that tell of them.
-    of_benchmarks = runpy.run_path(str(ROOT / "benchmarks" / "pages.py"))["blocks"](ROOT / "benchmarks")
+    benchmarks = ROOT / "benchmarks"
+    if not (benchmarks / "pages.py").is_file():
+        raise UserError(f"{ROOT} is no checkout of the suite, and has no pages; run `ferrepro docs` in one.")
+    of_benchmarks = runpy.run_path(str(benchmarks / "pages.py"))["blocks"](benchmarks)
     blocks = pages.make_blocks(ROOT, Papers().loaded) | of_benchmarks
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         pages.renew(page, blocks)

@@ -1,5 +1,7 @@
 """The command line as typed: quick help, the data commands, the list, and one sentence for every mistake."""
 
+import os
+import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -116,6 +118,24 @@ def test_runs_of_a_paper_that_is_not_registered_are_named(tmp_path):
     put(tmp_path / "runs", record(paper="nobody_2020"), predictions(0, (0.8, 0.6, 0.6)))
     printed = command("tables", "--runs", tmp_path / "runs", "--tables", tmp_path / "tables").stdout
     assert "no claim stands beside their runs: nobody_2020. Add the name to PAPERS in reproductions/" in printed
+
+
+def test_an_installed_suite_says_what_only_a_checkout_has(tmp_path):
+    """The packages alone, as a wheel has them."""
+    for package in ("fer_common", "reproductions"):
+        shutil.copytree(ROOT / package, tmp_path / "site" / package, ignore=shutil.ignore_patterns("__pycache__"))
+    put(tmp_path / "runs", record(), predictions(0, (0.8, 0.6, 0.6)))
+
+    def installed(*arguments):
+        here = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
+        told = [sys.executable, "-m", "fer_common.cli", *arguments]
+        return subprocess.run(told, cwd=tmp_path, env=here, capture_output=True, text=True, check=False)
+
+    assert "cnn_13_epochs" in installed("list").stdout
+    done = installed("tables", "--runs", "runs", "--tables", "tables")
+    assert done.returncode == 0 and "a single run of yours is not judged" in done.stdout
+    done = installed("docs")
+    assert done.returncode == 1 and "is no checkout of the suite" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_list_names_papers_systems_and_runs():
