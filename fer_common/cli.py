@@ -224,11 +224,9 @@ def docs() -> None:
     from fer_common.results import pages
 
     if not (ROOT / "benchmarks" / "pages.py").is_file():
-        raise UserError("`ferrepro docs` renews the pages of a checkout; this suite is installed without one.")
+        raise UserError(f"{ROOT} is no checkout of the suite, and has no pages; run `ferrepro docs` in one.")
     # Benchmarks are no part of an installed suite: they lie beside the pages that tell of them.
     benchmarks = ROOT / "benchmarks"
-    if not (benchmarks / "pages.py").is_file():
-        raise UserError(f"{ROOT} is no checkout of the suite, and has no pages; run `ferrepro docs` in one.")
     of_benchmarks = runpy.run_path(str(benchmarks / "pages.py"))["blocks"](benchmarks)
     blocks = pages.make_blocks(ROOT, Papers().loaded) | of_benchmarks
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):

@@ -30,7 +30,7 @@ def folders(runs):
 def smoke_run(tmp_path_factory):
     """(folder, what was printed) of the whole smoke run: thirteen epochs on 2,000 drawn faces."""
     runs = tmp_path_factory.mktemp("runs")
-    printed = run_here(*SMOKE, "--score-epochs", 1, 13, "--runs", runs).stdout
+    printed = run_here(*SMOKE, "--score-epochs", 1, 13, "--runs", runs, draw=True).stdout
     (folder,) = folders(runs)
     return folder, printed
 
