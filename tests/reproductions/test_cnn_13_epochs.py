@@ -160,7 +160,7 @@ def start(*arguments):
 @pytest.mark.training
 def test_five_kills_lose_at_most_the_epoch_in_flight(tmp_path):
     """Killed at random moments and started again, a run ends as an uninterrupted one: identical predictions."""
-    long = (*SMOKE, *SMALL, "--epochs", "20", "--score-epochs", "5", "20")
+    long = (*SMOKE, *SMALL, "--epochs", "40", "--score-epochs", "5", "40")
     run_here(*long, "--runs", tmp_path / "whole")
     whole = records.read(folders(tmp_path / "whole")[0])[2]
     moments = random.Random(13)
@@ -175,7 +175,8 @@ def test_five_kills_lose_at_most_the_epoch_in_flight(tmp_path):
         reached = history_so_far(checkpoint)
         if process.poll() is not None:
             break
-        time.sleep(moments.uniform(0, 1.5) * reached[-1]["seconds"])
+        # The first epoch of a process compiles, and takes many times as long as the others.
+        time.sleep(moments.uniform(0, 1.5) * min(row["seconds"] for row in reached))
         os.kill(process.pid, signal.SIGKILL)
         process.wait(30)
         kills += 1
@@ -184,7 +185,7 @@ def test_five_kills_lose_at_most_the_epoch_in_flight(tmp_path):
     assert kills == 5 and "resumed after epoch" in printed
     (folder,) = folders(tmp_path / "killed")
     _, history, killed = records.read(folder)
-    assert [row["epoch"] for row in history] == list(range(1, 21))
+    assert [row["epoch"] for row in history] == list(range(1, 41))
     np.testing.assert_array_equal(killed.epochs, whole.epochs)
     np.testing.assert_array_equal(killed.probabilities, whole.probabilities)
 
