@@ -260,11 +260,11 @@ class Sources:
         """All rows of the source that a task's labels come from."""
         return np.arange(self.expressions) if task == "expression" else np.arange(self.expressions, len(self.role))
 
-    def in_order(self, rows: np.ndarray, labels: np.ndarray | None = None):
+    def in_order(self, rows: np.ndarray, labels: np.ndarray | None = None, batch_size: int = 256):
         """These rows' batches, with or without labels."""
         from fer_common import pipeline
 
-        return pipeline.in_order(self.images, labels, rows, batch_size=256)
+        return pipeline.in_order(self.images, labels, rows, batch_size=batch_size)
 
 
 def train(run: experiment.Run) -> None:
@@ -302,7 +302,14 @@ def train(run: experiment.Run) -> None:
     run.model = build_network(dataclasses.replace(setup, loss_weighting="fixed"))
     run.model.set_weights(network.get_weights())
     run.keep_model |= run.record.system == "multitask_light"  # what pruning and quantisation begin as
-    score(run, sources, lambda rows: network.predict(sources.in_order(rows), verbose=0))
+
+    def ask(rows: np.ndarray, size: int = 256) -> dict[str, np.ndarray]:
+        return network.predict(sources.in_order(rows, batch_size=size), verbose=0)
+
+    first = setup.tasks[0]
+    of_first = sources.of_task(first)
+    run.ask_in_other_batches(lambda rows, size: ask(of_first[rows], size)[first], ask(of_first)[first])
+    score(run, sources, ask)
 
 
 def fit(run: experiment.Run, network, sources: Sources, epochs: int, learning_rate: float) -> None:

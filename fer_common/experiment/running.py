@@ -408,20 +408,21 @@ class Run:
                     checkpoint.assign(model.variables, file, "model")
             every = pipeline.in_order(images, None, range(len(images)), batch_size=BATCH, preprocessing=preprocessing)
             probabilities[epoch] = model.predict(every, verbose=0)
-        self._ask_in_other_batches(model, images, preprocessing, probabilities[last])
-        self.keep(probabilities)
-
-    def _ask_in_other_batches(self, model, images: np.ndarray, preprocessing, predicted: np.ndarray) -> None:
-        """Predict some images in other batches and one by one; where that gives something else, every row says so."""
-        import keras
-
-        rows = np.random.default_rng(0).permutation(len(images))[:BATCH]
-        alone = np.sort(rows[: batches.SINGLES])
 
         def ask(rows: np.ndarray, size: int) -> np.ndarray:
             given = pipeline.in_order(images, None, rows, batch_size=size, preprocessing=preprocessing)
             return model.predict(given, verbose=0)
 
+        self.ask_in_other_batches(ask, probabilities[last])
+        self.keep(probabilities)
+
+    def ask_in_other_batches(self, ask: Callable[[np.ndarray, int], np.ndarray], predicted: np.ndarray) -> None:
+        """Ask a network about some images in other batches and one by one; where that gives something else than
+        `predicted`, float (N, K), every row says so. ask: function(rows, batch size) → probabilities (n, K)."""
+        import keras
+
+        rows = np.random.default_rng(0).permutation(len(predicted))[:BATCH]
+        alone = np.sort(rows[: batches.SINGLES])
         pairs = [(ask(rows, BATCH), predicted[rows]), (ask(alone, 1), predicted[alone])]
         moves = batches.Moves.between(pairs, keras.config.dtype_policy().compute_dtype)
         self.record.details["batch"] = {

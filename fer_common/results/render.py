@@ -363,6 +363,7 @@ def scored(group: Group, scores: Scores, printed: Sequence, record: Record) -> s
             ("f1.macro", "macro F1"),
             ("auc.macro", "AUC"),
             ("log_loss", "log loss"),
+            ("ece", "calibration error"),
         ):
             m = scores.measure(group, metric, image_set, epochs)
             row[title] = shown({metric: m.mean, f"{metric} low": m.low, f"{metric} high": m.high}, metric, metric)

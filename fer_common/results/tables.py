@@ -61,7 +61,7 @@ def build(
         "comparison": comparison(files, every, scores, judges),
         "controls": pd.DataFrame(controls(released, expression, scores)),
         "seed_spread": spread,
-        "summary": summary(measured, crowd=from_crowd_votes(expression, passports)),
+        "summary": summary(measured, from_crowd_votes(expression, passports), expression),
         "per_class": per_class(expression, scores),
         "protocols": protocols(expression, scores),
         "folds": folds(measured),
@@ -396,15 +396,19 @@ def _pivot(measured: pd.DataFrame, keys: Sequence[str], metrics: Iterable[str]) 
     return pd.DataFrame(list(rows.values()))
 
 
-def summary(measured: pd.DataFrame, crowd: pd.DataFrame) -> pd.DataFrame:
+def summary(measured: pd.DataFrame, crowd: pd.DataFrame, groups: Iterable[Group]) -> pd.DataFrame:
     """The headline metrics of every setup as the scripts have it, a row for the last epoch and one for the best on the
-    selection rows on each image set, and the line that the crowd's votes draw."""
+    selection rows on each image set, with what the runs say of themselves; and the line that the crowd's votes draw."""
     if not len(measured):
         return crowd
+    notes = {tuple(group.key.values()): group.notes for group in groups if group.unchanged}
     keys = [*SETUP, "data", "epoch", "chosen", "image_set", "n_runs", "n_images"]
     of_predictions = np.array([own.of != "running" for own in measured["image_set"]])
     shown = _unchanged(measured[of_predictions & (measured["chosen"] != "printed")])
-    return pd.concat([_pivot(shown, keys, HEADLINES), crowd], ignore_index=True)
+    table = _pivot(shown, keys, HEADLINES)
+    if len(table):
+        table["notes"] = [notes.get(setup, "") for setup in table[list(SETUP)].itertuples(index=False, name=None)]
+    return pd.concat([table, crowd], ignore_index=True)
 
 
 SETUP = ("paper", "system", "protocol", "init", "preset", "source")
