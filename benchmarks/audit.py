@@ -29,7 +29,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from fer_common import audit, claims  # noqa: E402
-from tests.fer_common import reports  # noqa: E402
+from tests import drawn_papers  # noqa: E402
 
 N_TRUE, N_TAMPERED, LIMIT_S = 10_000, 100, 10
 KINDS = ("one cell", "one average", "accuracy", "whole rows")
@@ -89,11 +89,11 @@ def main() -> None:
         found = {"kind": kind, "by": by, "n": N_TAMPERED, "found": 0, "mlscorecheck": 0, "no_answer": 0}
         for seed in range(N_TAMPERED):
             rng = np.random.default_rng(seed)
-            matrix = reports.draw_counts(rng, 7)
+            matrix = drawn_papers.draw_counts(rng, 7)
             matrix[0, 0] += not matrix[0].any()  # mlscorecheck takes no class without images
-            file = reports.file_of([matrix], rng, whole=True)
+            file = drawn_papers.file_of([matrix], rng, whole=True)
             if kind != "nothing":
-                file = reports.tampered(file, kind, rng, by)
+                file = drawn_papers.tampered(file, kind, rng, by)
             file.claims, file.matrices = [], []
             found["found"] += alarms(file)
             said = within_limit(file)
@@ -106,9 +106,9 @@ def main() -> None:
     for seed in range(N_TRUE):
         rng = np.random.default_rng(seed)
         if seed % 4:
-            file = reports.draw_file(rng)
+            file = drawn_papers.draw_file(rng)
         else:
-            file = reports.scikit_learn_file(reports.draw_counts(rng), int(rng.integers(2, 5)))
+            file = drawn_papers.scikit_learn_file(drawn_papers.draw_counts(rng), int(rng.integers(2, 5)))
         started = time.perf_counter()
         alarmed += alarms(file)
         if len(file.classes) == 7 and not file.matrices:

@@ -1,6 +1,11 @@
-"""Records and predictions as the tests need them: drawn, right on an exact share of the images."""
+"""Records and predictions as the tests need them, drawn and right on an exact share of the images; copies in UTKFace's
+form."""
+
+import io
+import tarfile
 
 import numpy as np
+from PIL import Image
 
 from fer_common import records
 from fer_common.data import USAGES
@@ -30,6 +35,17 @@ def predictions(seed, accuracies, n=(600, 200, 200), epochs=(8, 13), role=None):
     )
 
 
+def folds(aside=True):
+    """Five folds of 1,000 rows; PrivateTest (200 rows) kept aside and scored by all, or folded too."""
+    made = []
+    for fold in range(5):
+        role = np.where(np.arange(1000) % 5 == fold, "score", "fit")
+        if aside:
+            role[800:] = "score"
+        made.append(predictions(fold, (0.8, 0.8, 0.8), role=role, epochs=(13,)))
+    return made
+
+
 def record(**changes) -> records.Record:
     """A record of the 13-epoch CNN on 1,000 rows."""
     fields = {
@@ -46,3 +62,31 @@ def put(runs, made, found, history=HISTORY, further=None):
     final = records.folder(runs, made)
     records.write(final, made, history, found, further=further)
     return final
+
+
+# UTKFace's form
+
+
+def jpeg(seed, size=64):
+    """A square picture of coloured blocks, as bytes."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (size // 8, size // 8, 3), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).resize((size, size)).save(buffer, "jpeg")
+    return buffer.getvalue()
+
+
+def utkface_names(n=300):
+    """Names of files as UTKFace has them."""
+    rng = np.random.default_rng(0)
+    ages, dates = rng.integers(1, 100, n), 20170116174525125 + np.arange(n)
+    return [f"{age}_{k % 2}_{k % 5}_{date}.jpg.chip.jpg" for k, (age, date) in enumerate(zip(ages, dates))]
+
+
+def utkface_archive(path, files):
+    """Write (name, bytes) of `files` as UTKFace is packed; returns the path."""
+    with tarfile.open(path, "w:gz") as file:
+        for name, content in files:
+            member = tarfile.TarInfo(f"UTKFace/{name}")
+            member.size = len(content)
+            file.addfile(member, io.BytesIO(content))
+    return path

@@ -1,21 +1,29 @@
-"""Fixtures: a cache of the tests' own, drawn faces on disk in FER2013's forms, and the real FER2013 where it is."""
+"""Fixtures: a cache of the tests' own, drawn faces on disk in FER2013's forms, the real FER2013 and UTKFace where they
+are; the suite's command in a process of its own or in this one; a line at the end that counts what was skipped."""
 
+import contextlib
+import io
 import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 
+from fer_common import cli
 from fer_common.data import FaceData, synthetic
+from fer_common.experiment import checkpoint
 
 ROOT = Path(__file__).parent.parent
 LONGEST = 1800  # seconds that a command may take, on a machine that is busy with others
 REAL = Path(os.environ.get("FER2013") or ROOT.parent / "shared/data/fer2013/fer2013.tar.gz")
+REAL_UTKFACE = Path(os.environ.get("UTKFACE") or ROOT.parent / "shared/data/utkface/UTKFace.tar.gz")
 
 
 def pytest_collection_modifyitems(items):
@@ -33,12 +41,29 @@ def own_cache(tmp_path_factory):
     os.environ["TMPDIR"] = tempfile.tempdir = str(tmp_path_factory.mktemp("temporary"))
 
 
+def pytest_terminal_summary(terminalreporter):
+    """One line such as `12 tests skipped: no real FER2013 (9), no real UTKFace (3)`."""
+    skipped = terminalreporter.stats.get("skipped", ())
+    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
+    if reasons:
+        said = ", ".join(f"{reason} ({n})" for reason, n in reasons.most_common())
+        terminalreporter.write_line(f"{reasons.total()} tests skipped: {said}")
+
+
 @pytest.fixture(scope="session")
 def real() -> Path:
     """The real FER2013."""
     if not REAL.exists():
-        pytest.skip("no real FER2013 on this machine")
+        pytest.skip("no real FER2013")
     return REAL
+
+
+@pytest.fixture(scope="session")
+def real_utkface() -> Path:
+    """The real UTKFace."""
+    if not REAL_UTKFACE.exists():
+        pytest.skip("no real UTKFace")
+    return REAL_UTKFACE
 
 
 @pytest.fixture(scope="session")
@@ -47,12 +72,57 @@ def faces() -> FaceData:
     return synthetic.draw(700, seed=1)
 
 
+@pytest.fixture(scope="session")
+def few_faces(tmp_path_factory) -> tuple:
+    """The options of a smoke run on 1,000 drawn faces in place of 2,000: where what is trained is costly and its data
+    are not what is tested. Fewer do not hold enough of the rarest class for folds."""
+    path = tmp_path_factory.mktemp("few") / "fer2013.csv"
+    path.write_text("\n".join(csv_lines(synthetic.draw(1000, seed=1))))
+    return "--preset", "smoke", "--data", path, "--allow-subset"
+
+
 def csv_lines(data: FaceData) -> list[str]:
     """The rows of `data` as fer2013.csv has them, header first."""
     lines = ["emotion,pixels,Usage"]
     for image, label, usage in zip(data.images, data.labels, data.usage):
         lines.append(f"{label},{' '.join(map(str, image.ravel()))},{usage}")
     return lines
+
+
+def run_here(*arguments, check: bool = True) -> subprocess.CompletedProcess:
+    """`command` in this process, which has loaded Keras already: where the process is not what is tested."""
+    import keras
+
+    printed, complained, status = io.StringIO(), io.StringIO(), 0
+    with (
+        mock.patch.object(sys, "argv", ["ferrepro", *map(str, arguments)]),
+        contextlib.redirect_stdout(printed),
+        contextlib.redirect_stderr(complained),
+    ):
+        try:
+            cli.main()
+        except SystemExit as stop:
+            status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+            if isinstance(stop.code, str):
+                print(stop.code, file=complained)
+        finally:
+            keras.config.set_dtype_policy("float32")  # a run leaves its own behind
+    if check and status:
+        pytest.fail(f"status {status}: {complained.getvalue()}")
+    return subprocess.CompletedProcess(arguments, status, printed.getvalue(), complained.getvalue())
+
+
+def stop_after_first_epoch(*arguments) -> None:
+    """The command in this process, interrupted when its first checkpoint is written: what a kill there leaves."""
+    save = checkpoint.save
+
+    def save_and_stop(path, arrays):
+        save(path, arrays)
+        if path.name == "checkpoint.npz":
+            raise KeyboardInterrupt
+
+    with mock.patch.object(checkpoint, "save", save_and_stop):
+        assert "interrupted" in run_here(*arguments, check=False).stderr
 
 
 def command(

@@ -16,8 +16,8 @@ from fer_common import audit, claims
 from fer_common.audit import checks, counts, metrics
 from fer_common.audit.printed import ROUNDINGS, bounds
 from fer_common.claims import ClaimsFile, Curve
+from tests import drawn_papers
 from tests.conftest import ROOT, command
-from tests.fer_common import reports
 
 NOT_CONSISTENT = {
     "multitask_lightweight": [],
@@ -108,13 +108,13 @@ def test_the_report_on_training_rows_is_possible_and_names_them():
     assert "those of Training" in found["supports"].evidence
 
 
-@pytest.mark.parametrize(("name", "reports_"), [("covid_net", 6), ("twenty_newsgroups", 1)])
-def test_published_tables_of_other_fields(name, reports_):
+@pytest.mark.parametrize(("name", "reports"), [("covid_net", 6), ("twenty_newsgroups", 1)])
+def test_published_tables_of_other_fields(name, reports):
     """True tables, as far as anyone knows: everything is consistent, and one wrong digit is found."""
     file = claims.read(ROOT / "docs" / "examples" / f"{name}.yaml")
     found = audit.audit(file)
     assert {f.verdict for f in found} == {"consistent"}
-    assert sum(f.check == "classification report" for f in found) == reports_
+    assert sum(f.check == "classification report" for f in found) == reports
     row = file.reports[0].rows[file.classes[0]]
     row.precision = row.precision.replace("9", "8", 1)
     assert "inconsistent" in {f.verdict for f in audit.audit(file)}
@@ -125,7 +125,9 @@ def test_no_row_is_called_impossible_that_mlscorecheck_finds_possible():
     both = 0
     for seed in range(30):
         rng = np.random.default_rng(seed)
-        file = reports.tampered(reports.file_of([reports.draw_counts(rng, 3)], rng, whole=True), "one cell", rng)
+        file = drawn_papers.tampered(
+            drawn_papers.file_of([drawn_papers.draw_counts(rng, 3)], rng, whole=True), "one cell", rng
+        )
         report, n_images = file.reports[0], int(file.reports[0].rows["macro"].support)
         decimals = len(report.rows["accuracy"].accuracy.partition(".")[2])
         for name in file.classes:
@@ -149,7 +151,7 @@ def test_true_papers_are_never_inconsistent(block):
     """One run and means over folds, whole and partial reports, classes without images, mean one-vs-rest accuracies,
     three roundings, balanced and imbalanced."""
     for seed in range(60 * block, 60 * (block + 1)):
-        file = reports.draw_file(np.random.default_rng(seed))
+        file = drawn_papers.draw_file(np.random.default_rng(seed))
         alarms = [f for f in audit.audit(file) if f.verdict == "inconsistent"]
         assert not alarms, (seed, alarms)
 
@@ -157,17 +159,17 @@ def test_true_papers_are_never_inconsistent(block):
 @pytest.mark.parametrize("digits", [2, 3, 4])
 def test_scikit_learns_own_reports_are_possible(digits):
     for seed in range(40):
-        file = reports.scikit_learn_file(reports.draw_counts(np.random.default_rng(seed)), digits)
+        file = drawn_papers.scikit_learn_file(drawn_papers.draw_counts(np.random.default_rng(seed)), digits)
         found = [f for f in audit.audit(file) if f.check == "classification report"]
         assert [f.verdict for f in found] == ["consistent"], seed
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.integers(0, 10**6), st.integers(0, 3), st.sampled_from(reports.ROUNDINGS), st.integers(2, 300))
+@given(st.integers(0, 10**6), st.integers(0, 3), st.sampled_from(drawn_papers.ROUNDINGS), st.integers(2, 300))
 def test_the_true_total_of_a_row_is_among_those_found(seed, decimals, rounding, total):
     rng = np.random.default_rng(seed)
     row = rng.multinomial(total, rng.dirichlet(np.ones(7)))
-    texts = [reports.write(100 * n / total, decimals, rounding) for n in row]
+    texts = [drawn_papers.write(100 * n / total, decimals, rounding) for n in row]
     ways = [counts.totals(tuple(bounds(text, "percent", r) for text in texts), 400) for r in ROUNDINGS]
     assert any(total in own for own in ways)
 
@@ -176,8 +178,8 @@ def test_the_true_total_of_a_row_is_among_those_found(seed, decimals, rounding, 
 @given(st.integers(1, 5000), st.data())
 def test_a_true_accuracy_is_a_whole_number_of_images(n_images, data):
     hits = data.draw(st.integers(0, n_images))
-    text = reports.write(
-        100 * hits / n_images, data.draw(st.integers(0, 4)), data.draw(st.sampled_from(reports.ROUNDINGS))
+    text = drawn_papers.write(
+        100 * hits / n_images, data.draw(st.integers(0, 4)), data.draw(st.sampled_from(drawn_papers.ROUNDINGS))
     )
     assert any(counts.accuracy_is_possible(bounds(text, "percent", r), n_images) for r in ROUNDINGS)
 
@@ -206,14 +208,14 @@ def test_the_bounds_on_loss_and_auc_hold_for_real_predictions(seed):
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.integers(0, 10**6), st.integers(0, 3), st.sampled_from(reports.ROUNDINGS))
+@given(st.integers(0, 10**6), st.integers(0, 3), st.sampled_from(drawn_papers.ROUNDINGS))
 def test_the_precision_of_a_true_matrix_is_within_its_bounds(seed, decimals, rounding):
-    matrix = reports.draw_counts(np.random.default_rng(seed), 5)
+    matrix = drawn_papers.draw_counts(np.random.default_rng(seed), 5)
     sizes = matrix.sum(1)
     share = 100 * matrix / np.maximum(sizes, 1)[:, None]
-    cells = [[bounds(reports.write(v, decimals, rounding), "percent", "rounded") for v in row] for row in share]
-    if rounding == reports.ROUNDINGS[2]:
-        cells = [[bounds(reports.write(v, decimals, rounding), "percent", "cut") for v in row] for row in share]
+    cells = [[bounds(drawn_papers.write(v, decimals, rounding), "percent", "rounded") for v in row] for row in share]
+    if rounding == drawn_papers.ROUNDINGS[2]:
+        cells = [[bounds(drawn_papers.write(v, decimals, rounding), "percent", "cut") for v in row] for row in share]
     true = np.diag(matrix) / np.maximum(matrix.sum(0), 1)
     for (low, high), value in zip(metrics.precisions(cells, sizes.tolist()), true):
         assert float(low) - 1e-9 <= value <= float(high) + 1e-9
@@ -345,8 +347,8 @@ def test_tampering_with_a_report_is_found(kind):
     caught = 0
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        file = reports.file_of([reports.draw_counts(rng, 7)], rng, whole=True)
-        found = audit.audit(reports.tampered(file, kind, rng))
+        file = drawn_papers.file_of([drawn_papers.draw_counts(rng, 7)], rng, whole=True)
+        found = audit.audit(drawn_papers.tampered(file, kind, rng))
         caught += any(f.verdict == "inconsistent" for f in found)
     assert caught >= 15
 

@@ -88,7 +88,7 @@ def test_no_numeral_of_the_results_is_missing(paper):
     name, start, end = TEXTS[paper]
     path = ROOT.parent / "shared" / "seeds" / name
     if not path.exists():
-        pytest.skip("the paper's text is not on this machine")
+        pytest.skip("no text of the paper")
     text = path.read_text()
     found = set(claims.numerals(text[text.index(start) : end and text.index(end)]))
     assert found - claims.printed_numerals(claims.load(paper)) == set()

@@ -52,7 +52,6 @@ def test_help_tells_where_values_come_from():
             "/nowhere/passport.json: No such file or directory.",
             marks=pytest.mark.slow,
         ),
-        ("run resnet50v2_vit --fold 5", "has folds 0 to 4"),
         ("data fetch", "could not be fetched"),
     ],
 )
@@ -76,6 +75,7 @@ def test_no_data_has_a_status_of_its_own(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_data_check_counts(real):
     printed = command("data", "check", real).stdout
     assert printed.count("as published") == 3 and "0 to 255" in printed

@@ -70,6 +70,7 @@ def test_classes_go_by_the_names_that_they_are_given():
     assert two["recall.female"] == evaluation.metrics(labels % 2, probabilities[:, :2], ("x", "y"))["recall.y"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [300, 3589])
 def test_the_deviation_is_that_of_resampled_images(n):
     """Against the plain bootstrap: every metric of images drawn with replacement."""

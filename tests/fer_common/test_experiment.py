@@ -270,6 +270,7 @@ def test_the_hash_covers_setup_and_data_alone():
     assert records.config_hash(begun) != records.config_hash(one)
 
 
+@pytest.mark.training
 def test_a_network_that_mixes_the_images_of_a_batch_says_so_in_every_row(tmp_path, whole):
     assert whole[0].details["batch"]["largest_difference"] < 1e-3 and not whole[0].notes
     shortened = dataclasses.replace(paper(mixes=True), systems={"net": Setup(epochs=2)})

@@ -379,6 +379,7 @@ def test_the_command_refuses_places_without_anything(tmp_path):
         vouch.find([Path(tmp_path)])
 
 
+@pytest.mark.slow
 def test_every_committed_record_is_right_in_every_check():
     printed = command("check").stdout
     assert printed.endswith(" 0 wrong\n") and "not checked" not in printed

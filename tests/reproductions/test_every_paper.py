@@ -1,5 +1,6 @@
 """What every registered paper has: claims of its systems, a page with its blocks, a test, and a row in the README."""
 
+import dataclasses
 import re
 import sys
 
@@ -76,3 +77,27 @@ def test_what_is_wrong_with_a_script_is_said(registered, script, sentence, tmp_p
             load("mine_2020")
     finally:
         sys.modules.pop("reproductions.mine_2020", None)
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_every_value_says_where_it_comes_from(name):
+    """A mark and a note, which the help, the record and the pages print."""
+    silent = [
+        f"{name}.{type(setup).__name__}.{field.name}"
+        for setup in load(name).systems.values()
+        for field in dataclasses.fields(setup)
+        if field.metadata.get("mark") not in ("stated", "inferred", "assumed")
+        or len(field.metadata.get("note", "")) < 3
+    ]
+    assert not silent, f"made without `stated`, `inferred` or `assumed`, or without a note: {', '.join(silent)}"
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_its_name_is_that_of_its_script_and_its_smaller_setups_are_its_own(name):
+    own = load(name)
+    assert own.id == name
+    fields = {system: {field.name for field in dataclasses.fields(setup)} for system, setup in own.systems.items()}
+    assert own.smoke.keys() <= set().union(*fields.values())
+    assert set(own.later_stages) < set(own.systems)
+    for system, smaller in own.reduced.items():
+        assert smaller.keys() <= fields[system], system

@@ -6,25 +6,18 @@ import json
 import numpy as np
 import pytest
 
-from fer_common import UserError, claims, pipeline, provenance, records
+from fer_common import UserError, claims, pipeline, records
 from fer_common.data import WITHHELD, utkface
 from fer_common.data.utkface import ATTRIBUTES, TASKS
 from fer_common.results import figures, tables
 from reproductions import multitask_lightweight as script
-from tests.conftest import ROOT, command, csv_lines, wait_for
-from tests.fer_common.data.test_utkface import REAL as UTKFACE
-from tests.fer_common.data.test_utkface import archive, jpeg, names
+from tests.builders import jpeg, utkface_archive, utkface_names
+from tests.conftest import ROOT, csv_lines, run_here, stop_after_first_epoch
 
 SMOKE = ("run", "multitask_lightweight", "--preset", "smoke", "--data", "synthetic")
 SMALL = dataclasses.replace(
     script.PAPER.systems["multitask_light"], filters=(4, 8), pooled_after=(1, 2), branch=16, dropout=0.0
 )
-
-
-def test_every_value_says_where_it_comes_from():
-    for setup in script.PAPER.systems.values():
-        for _, _, mark, note in provenance.provenance(type(setup)):
-            assert mark in ("stated", "inferred", "assumed") and note
 
 
 def test_the_crossed_systems_differ_in_what_they_are_crossed_by():
@@ -151,11 +144,18 @@ def test_what_is_cut_stays_cut_whatever_the_optimizer_moves(batch):
         assert (kernel.numpy() != value)[mask == 1].mean() > 0.9
 
 
+@pytest.fixture(scope="module")
+def every_system(tmp_path_factory):
+    """The folder of the records of every system, one command's."""
+    runs = tmp_path_factory.mktemp("runs")
+    run_here(*SMOKE, "--system", "all", "--save-model", "--runs", runs)
+    return runs
+
+
 @pytest.mark.smoke
-def test_every_system_runs_and_what_is_claimed_is_judged(tmp_path):
-    command(*SMOKE, "--system", "all", "--save-model", "--runs", tmp_path)
+def test_every_system_runs_and_what_is_claimed_is_judged(every_system, tmp_path):
     found = {}
-    for path in records.find(tmp_path):
+    for path in records.find(every_system):
         record, _, predictions = records.read(path)
         found[record.system] = (record, {record.task: predictions} | records.read_further(path))
     assert set(found) == set(script.PAPER.systems)
@@ -179,11 +179,10 @@ def test_every_system_runs_and_what_is_claimed_is_judged(tmp_path):
     assert compared["representative_images"] == 200 and compared["compared_images"] == min(1000, tested)
     assert compared["float32"]["largest_difference"] < 1e-5 and compared["float32"]["same_class"] == 1.0
     assert compared["int8"]["file_bytes"] < compared["float32"]["file_bytes"]
-    [kept] = [p for p in records.find(tmp_path) if p.parent.name == "quantized"]
-    assert (kept / "int8.tflite").stat().st_size == compared["int8"]["file_bytes"] and not (
-        kept / "model.keras"
-    ).exists()
-    built = tables.build(tmp_path, [claims.load("multitask_lightweight")], {})
+    [kept] = [p for p in records.find(every_system) if p.parent.name == "quantized"]
+    assert (kept / "int8.tflite").stat().st_size == compared["int8"]["file_bytes"]
+    assert not (kept / "model.keras").exists()
+    built = tables.build(every_system, [claims.load("multitask_lightweight")], {})
     of_tasks = built["tasks"].set_index(["system", "task"])
     assert len(of_tasks) == 4 * 4 + 8 + 2 * 6
     for mean, tasks in (("overall", list(TASKS)), ("attributes", list(ATTRIBUTES))):
@@ -203,52 +202,35 @@ def test_every_system_runs_and_what_is_claimed_is_judged(tmp_path):
 
 
 @pytest.mark.smoke
-def test_pruning_is_the_same_whether_its_network_was_trained_before_or_with_it(tmp_path):
+def test_pruning_is_the_same_whether_its_network_was_trained_before_or_with_it(every_system, tmp_path):
     """And what it begins as cannot be changed on the way."""
-    predicted = []
-    for name, before in (("at once", []), ("later", [("--system", "multitask_light")])):
-        for options in (*before, ("--system", "pruned")):
-            command(*SMOKE, *options, "--runs", tmp_path / name)
-        [path] = [p for p in records.find(tmp_path / name) if p.parent.name == "pruned"]
-        predicted.append(records.read(path)[2].probabilities)
-    np.testing.assert_array_equal(*predicted)
-    found = command(*SMOKE, "--system", "pruned", "--branch", 8, "--runs", tmp_path / "later", check=False)
+    run_here(*SMOKE, "--system", "pruned", "--runs", tmp_path)
+    at_once, later = (
+        records.read(path)[2].probabilities
+        for runs in (tmp_path, every_system)
+        for path in records.find(runs)
+        if path.parent.name == "pruned"
+    )
+    np.testing.assert_array_equal(at_once, later)
+    found = run_here(*SMOKE, "--system", "pruned", "--branch", 8, "--runs", tmp_path, check=False)
     assert found.returncode == 1 and "pruned begins as multitask_light as it is: --branch" in found.stderr
 
 
 @pytest.mark.smoke
 def test_a_run_that_goes_on_ends_as_one_left_alone(tmp_path):
     """Augmentation, the loss's own weights and the metrics included."""
-    options = ("--system", "multitask_light", "--loss-weighting", "uncertainty", "--runs")
-    predicted = []
-    for name in ("whole", "stopped"):
-        runs = tmp_path / name
-        if name == "stopped":
-            stop_after_first_epoch(runs, options)
-        command(*SMOKE, *options, runs, "--epochs", 2)
-        [path] = records.find(runs)
-        predicted.append(records.read(path)[2].probabilities)
-    np.testing.assert_array_equal(*predicted)
-
-
-def stop_after_first_epoch(runs, options):
-    import subprocess
-    import sys
-
-    arguments = [sys.executable, "-m", "fer_common.cli", *map(str, (*SMOKE, *options, runs, "--epochs", 2))]
-    process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    assert wait_for(process, lambda: any(runs.glob("*/*/.*/checkpoint.npz")))
-    process.kill()
-    process.wait(30)
+    options = (*SMOKE, "--system", "multitask_light", "--loss-weighting", "uncertainty", "--epochs", 2, "--runs")
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    run_here(*options, whole)
+    stop_after_first_epoch(*options, stopped)
+    assert "resumed after epoch 1" in run_here(*options, stopped).stdout
+    [one], [other] = records.find(whole), records.find(stopped)
+    np.testing.assert_array_equal(*(records.read(path)[2].probabilities for path in (one, other)))
 
 
 @pytest.mark.smoke
-def test_on_real_faces(real, tmp_path):
-    if not UTKFACE.exists():
-        pytest.skip("no real UTKFace on this machine")
-    command(
-        "run", "multitask_lightweight", "--preset", "smoke", "--data", real, "--attributes", UTKFACE, "--runs", tmp_path
-    )
+def test_on_real_faces(real, real_utkface, tmp_path):
+    run_here(*SMOKE[:4], "--data", real, "--attributes", real_utkface, "--runs", tmp_path)
     [path] = records.find(tmp_path)
     record, _, expressions = records.read(path)
     assert (record.data["source"], record.data["attributes"]["source"]) == ("fer2013", "utkface")
@@ -258,14 +240,15 @@ def test_on_real_faces(real, tmp_path):
 
 
 @pytest.mark.training
-def test_a_bad_copy_of_utkface_ends_every_system_in_one_sentence_and_leaves_nothing(tmp_path, faces):
+def test_a_bad_copy_of_utkface_ends_every_system_in_one_sentence_and_leaves_nothing(tmp_path, faces, monkeypatch):
+    monkeypatch.setenv("FERREPRO_CACHE", str(tmp_path / "cache"))
     data, cut = tmp_path / "fer2013.csv", tmp_path / "UTKFace.tar.gz"
     data.write_text("\n".join(csv_lines(faces)))
-    whole = archive(tmp_path / "whole.tar.gz", [(name, jpeg(0)) for name in names(20)])
+    whole = utkface_archive(tmp_path / "whole.tar.gz", [(name, jpeg(0)) for name in utkface_names(20)])
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    found = command(
-        "run", "multitask_lightweight", "--system", "all", "--data", data, "--allow-subset", "--attributes", cut,
-        "--runs", tmp_path / "runs", check=False, env={"FERREPRO_CACHE": str(tmp_path / "cache")},
+    found = run_here(
+        *SMOKE[:2], "--system", "all", "--data", data, "--allow-subset", "--attributes", cut,
+        "--runs", tmp_path / "runs", check=False,
     )  # fmt: skip
     assert found.returncode == 1
     assert found.stderr.count("UTKFace.tar.gz: is damaged or cut off") == 1 == found.stderr.count("error:")
@@ -276,11 +259,11 @@ def test_a_bad_copy_of_utkface_ends_every_system_in_one_sentence_and_leaves_noth
 
 @pytest.mark.training
 def test_values_that_cannot_be_end_in_one_sentence(tmp_path):
-    found = command(*SMOKE, "--tasks", "expression", "beauty", "--runs", tmp_path, check=False)
+    found = run_here(*SMOKE, "--tasks", "expression", "beauty", "--runs", tmp_path, check=False)
     assert found.returncode == 1 and "--tasks beauty: there is expression, age_group" in found.stderr
-    found = command(*SMOKE, "--loss-weights", 1, 2, "--runs", tmp_path, check=False)
+    found = run_here(*SMOKE, "--loss-weights", 1, 2, "--runs", tmp_path, check=False)
     assert found.returncode == 1 and "2 weights for 4 tasks" in found.stderr
-    found = command(*SMOKE, "--system", "pruned", "--sparsity", 1.5, "--runs", tmp_path, check=False)
+    found = run_here(*SMOKE, "--system", "pruned", "--sparsity", 1.5, "--runs", tmp_path, check=False)
     assert found.returncode == 1 and "--sparsity, --curve: the share of weights" in found.stderr
     assert not [path for path in tmp_path.rglob("*") if path.is_file() or path.name.endswith(".partial")]
     with pytest.raises(UserError, match="nothing is there"):

@@ -10,7 +10,6 @@ import pytest
 from fer_common import UserError, data
 from fer_common.data import attributes, ferplus, passport, synthetic
 from tests.conftest import REAL, ROOT, command
-from tests.fer_common.data.test_utkface import REAL as UTKFACE
 
 VOTES = REAL.parent / "fer2013new.csv"
 
@@ -75,7 +74,7 @@ def test_a_picture_saved_again_is_nearly_alike(some):
 
 def test_votes_join_by_row_and_a_wrong_join_is_noticed(real, tmp_path):
     if not VOTES.exists():
-        pytest.skip("FER+ is not on this machine")
+        pytest.skip("no FER+")
     whole = data.load(str(real))
     votes = ferplus.read(VOTES, whole)
     crowd = passport.crowd(whole, votes)
@@ -173,12 +172,10 @@ def test_the_committed_passports_are_those_of_the_copies(real):
     np.testing.assert_array_equal(passport.identical_of(made, whole.row_id), whole.identical)
 
 
-def test_the_command_makes_a_passport_of_utkface(tmp_path):
-    if not UTKFACE.exists():
-        pytest.skip("no real UTKFace on this machine")
-    printed = command("data", "check", "--attributes", UTKFACE, "--json", tmp_path / "utkface.json").stdout
+def test_the_command_makes_a_passport_of_utkface(real_utkface, tmp_path):
+    printed = command("data", "check", "--attributes", real_utkface, "--json", tmp_path / "utkface.json").stdout
     assert "UTKFace test           2,383" in printed
     committed = ROOT / "results" / "passports" / "utkface.json"
     assert json.loads((tmp_path / "utkface.json").read_text()) == json.loads(committed.read_text())
-    refused = command("data", "check", "--attributes", UTKFACE, "--brief", check=False)
+    refused = command("data", "check", "--attributes", real_utkface, "--brief", check=False)
     assert refused.returncode == 1 and "--attributes is about UTKFace" in refused.stderr

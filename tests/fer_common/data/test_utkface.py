@@ -1,46 +1,16 @@
 """UTKFace: names with faults are counted, what is something else is refused, identical images stay together."""
 
-import io
-import os
-import tarfile
-from pathlib import Path
-
 import numpy as np
 import pytest
-from PIL import Image
 
 from fer_common import NoData, UserError
 from fer_common.data import WITHHELD, synthetic, utkface
-from tests.conftest import ROOT
-
-REAL = Path(os.environ.get("UTKFACE") or ROOT.parent / "shared/data/utkface/UTKFace.tar.gz")
-
-
-def jpeg(seed, size=64):
-    pixels = np.random.default_rng(seed).integers(0, 256, (size // 8, size // 8, 3), np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).resize((size, size)).save(buffer, "jpeg")
-    return buffer.getvalue()
-
-
-def names(n=300):
-    rng = np.random.default_rng(0)
-    ages, dates = rng.integers(1, 100, n), 20170116174525125 + np.arange(n)
-    return [f"{age}_{k % 2}_{k % 5}_{date}.jpg.chip.jpg" for k, (age, date) in enumerate(zip(ages, dates))]
-
-
-def archive(path, files):
-    with tarfile.open(path, "w:gz") as file:
-        for name, content in files:
-            member = tarfile.TarInfo(f"UTKFace/{name}")
-            member.size = len(content)
-            file.addfile(member, io.BytesIO(content))
-    return path
+from tests.builders import jpeg, utkface_archive, utkface_names
 
 
 @pytest.fixture
 def files():
-    return [(name, jpeg(k)) for k, name in enumerate(names())]
+    return [(name, jpeg(k)) for k, name in enumerate(utkface_names())]
 
 
 @pytest.mark.parametrize(
@@ -62,13 +32,13 @@ def test_labels_from_names(name, expected):
     ("age", "group"), [(1, 0), (12, 0), (13, 1), (19, 1), (20, 2), (39, 2), (40, 3), (59, 3), (60, 4)]
 )
 def test_where_age_groups_begin(tmp_path, age, group):
-    path = archive(tmp_path / "a.tar.gz", [(f"{age}_0_0_20170112213500903.jpg", jpeg(0))])
+    path = utkface_archive(tmp_path / "a.tar.gz", [(f"{age}_0_0_20170112213500903.jpg", jpeg(0))])
     assert utkface.read(path, allow_subset=True).labels["age_group"].tolist() == [group]
 
 
 @pytest.mark.parametrize(("name", "said"), [("24_2_0", "gender 2"), ("24_1_5", "race 5"), ("200_1_0", "age 200")])
 def test_an_attribute_out_of_range_is_named(tmp_path, files, name, said):
-    path = archive(tmp_path / "a.tar.gz", [*files, (f"{name}_20170116220224657.jpg", jpeg(1))])
+    path = utkface_archive(tmp_path / "a.tar.gz", [*files, (f"{name}_20170116220224657.jpg", jpeg(1))])
     with pytest.raises(UserError, match=f"{said} is out of range"):
         utkface.read(path, allow_subset=True)
 
@@ -76,7 +46,7 @@ def test_an_attribute_out_of_range_is_named(tmp_path, files, name, said):
 def test_folder_and_archive_are_read_alike_and_copies_stay_together(tmp_path, files, capsys):
     files = [*files, ("39_1_20170116174525125.jpg", jpeg(999))]
     files += [(f"30_0_1_20180101000000{k:03d}.jpg", files[k][1]) for k in range(40)]
-    packed = utkface.read(archive(tmp_path / "a.tar.gz", files), allow_subset=True)
+    packed = utkface.read(utkface_archive(tmp_path / "a.tar.gz", files), allow_subset=True)
     assert "1 of 341 names lack a label" in capsys.readouterr().out
     folder = tmp_path / "faces"
     folder.mkdir()
@@ -99,7 +69,7 @@ def test_what_is_not_utkface_is_refused(tmp_path, files):
         (other / f"Training_{k}.jpg").write_bytes(jpeg(k))
     with pytest.raises(UserError, match="not UTKFace: 5 of 5 images have no name like"):
         utkface.read(other)
-    whole = archive(tmp_path / "whole.tar.gz", files)
+    whole = utkface_archive(tmp_path / "whole.tar.gz", files)
     with pytest.raises(UserError, match="300 faces with labels, and UTKFace has 23,708"):
         utkface.read(whole)
     cut = tmp_path / "cut.tar.gz"
@@ -107,7 +77,7 @@ def test_what_is_not_utkface_is_refused(tmp_path, files):
     with pytest.raises(UserError, match="damaged or cut off"):
         utkface.read(cut, allow_subset=True)
     with pytest.raises(UserError, match="no image"):
-        utkface.read(archive(tmp_path / "b.tar.gz", [*files, ("1_1_1_20170116220224657.jpg", b"no")]))
+        utkface.read(utkface_archive(tmp_path / "b.tar.gz", [*files, ("1_1_1_20170116220224657.jpg", b"no")]))
 
 
 def test_where_nothing_is_one_sentence(monkeypatch):
@@ -128,10 +98,8 @@ def test_labels_of_the_tested_are_withheld():
         assert (held.labels[name][~tested] < len(classes)).all()
 
 
-def test_the_real_one():
-    if not REAL.exists():
-        pytest.skip("no real UTKFace on this machine")
-    data = utkface.read(REAL)
+def test_the_real_one(real_utkface):
+    data = utkface.read(real_utkface)
     assert (data.source, len(data)) == ("utkface", 23_705)
     assert np.bincount(data.labels["gender"]).tolist() == [12391, 11314]
     assert np.bincount(data.labels["ethnicity"]).tolist() == [10078, 4526, 3434, 3975, 1692]

@@ -5,7 +5,7 @@ import pytest
 
 from fer_common.results import groups, image_sets, render
 from fer_common.results.image_sets import ImageSet
-from tests.builders import predictions
+from tests.builders import folds, predictions
 
 
 def test_each_usage_and_each_role_apart():
@@ -39,17 +39,6 @@ def test_pooled_usages_are_told_apart_by_role_alone():
         "unseen": ImageSet(every, ("score",), pooled=True),
         "fitted": ImageSet(every, ("fit",), pooled=True),
     }
-
-
-def folds(aside=True):
-    """Five folds of 1,000 rows; PrivateTest (200 rows) kept aside and scored by all, or folded too."""
-    made = []
-    for fold in range(5):
-        role = np.where(np.arange(1000) % 5 == fold, "score", "fit")
-        if aside:
-            role[800:] = "score"
-        made.append(predictions(fold, (0.8, 0.8, 0.8), role=role, epochs=(13,)))
-    return made
 
 
 def test_folds_of_a_seed_become_one_out_of_fold_run():

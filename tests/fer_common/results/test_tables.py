@@ -17,9 +17,8 @@ from fer_common.data import EMOTIONS, passport, synthetic
 from fer_common.results import figures, groups, image_sets, render, tables
 from fer_common.results.image_sets import ImageSet
 from fer_common.results.measure import Scores
-from tests.builders import HISTORY, predictions, put, record
+from tests.builders import HISTORY, folds, predictions, put, record
 from tests.conftest import ROOT, command
-from tests.fer_common.results.test_image_sets import folds
 
 GOLDEN = Path(__file__).parent / "golden"
 PRIVATE = ImageSet(("PrivateTest",), ("score",))

@@ -22,6 +22,7 @@ from tests.conftest import REAL, ROOT
 RELEASED = REAL.parent.parent / "released"
 FERPLUS = REAL.parent / "fer2013new.csv"
 ROWS = np.random.default_rng(5).permutation(50)
+pytestmark = pytest.mark.training  # each starts a backend, in this process or in one of its own
 
 
 @pytest.fixture(scope="module")
