@@ -52,7 +52,7 @@ lint: $(LINT)
 	$(BIN)/mypy
 
 quick: $(READY)
-	$(BIN)/python -m pytest -m "not slow and not training and not smoke"
+	$(BIN)/python -m pytest --numprocesses auto -m "not slow and not training and not smoke"
 
 test: $(READY)
 	$(BIN)/python -m pytest --durations=5
