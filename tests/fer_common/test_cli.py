@@ -81,6 +81,7 @@ def test_data_check_counts(real):
     assert printed.count("as published") == 3 and "0 to 255" in printed
 
 
+@pytest.mark.slow
 def test_data_show_draws(tmp_path):
     command("data", "show", "--data", "synthetic", "--out", tmp_path / "faces.png")
     assert (tmp_path / "faces.png").read_bytes().startswith(b"\x89PNG")

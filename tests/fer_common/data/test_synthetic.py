@@ -7,6 +7,7 @@ from fer_common.data import synthetic
 from fer_common.data.fer2013 import OFFICIAL_COUNTS
 
 
+@pytest.mark.slow
 def test_whole_size_has_fer2013s_counts():
     data = synthetic.draw(35887)
     for usage, counts in OFFICIAL_COUNTS.items():
