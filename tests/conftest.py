@@ -16,7 +16,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from fer_common import cli
+from fer_common import cli, records
 from fer_common.data import FaceData, synthetic
 from fer_common.experiment import checkpoint
 
@@ -82,12 +82,19 @@ def csv_lines(data: FaceData) -> list[str]:
     return lines
 
 
-def run_here(*arguments, check: bool = True) -> subprocess.CompletedProcess:
-    """`command` in this process, which has loaded Keras already: where the process is not what is tested."""
+def run_here(*arguments, check: bool = True, draw: bool = False) -> subprocess.CompletedProcess:
+    """`command` in this process, which has loaded Keras already: where the process is not what is tested.
+
+    draw: draw the run's pictures too, which takes about as long as training a small network.
+    """
+    from fer_common import pictures, pipeline
+
+    pipeline.start(None)
     import keras
 
     printed, complained, status = io.StringIO(), io.StringIO(), 0
     with (
+        contextlib.nullcontext() if draw else mock.patch.object(pictures, "draw_run"),
         mock.patch.object(sys, "argv", ["ferrepro", *map(str, arguments)]),
         contextlib.redirect_stdout(printed),
         contextlib.redirect_stderr(complained),
@@ -103,6 +110,20 @@ def run_here(*arguments, check: bool = True) -> subprocess.CompletedProcess:
     if check and status:
         pytest.fail(f"status {status}: {complained.getvalue()}")
     return subprocess.CompletedProcess(arguments, status, printed.getvalue(), complained.getvalue())
+
+
+def assert_can_be_drawn(runs: Path, systems: tuple[str, ...], folder: Path) -> None:
+    """The pictures and the report of one run of each of these systems come out whole, into `folder`."""
+    from fer_common import pictures
+
+    first = {path.parent.name: path for path in records.find(runs)}
+    for system in systems:
+        folder.joinpath(system).mkdir()
+        complained = io.StringIO()
+        with contextlib.redirect_stderr(complained):
+            pictures.draw_run(folder / system, *records.read(first[system]))
+        assert not complained.getvalue()
+        assert len(list((folder / system).glob("*.png"))) == 3 and (folder / system / "report.txt").exists()
 
 
 def stop_after_first_epoch(*arguments) -> None:

@@ -12,7 +12,7 @@ from fer_common.data.utkface import ATTRIBUTES, TASKS
 from fer_common.results import figures, tables
 from reproductions import multitask_lightweight as script
 from tests.builders import jpeg, utkface_archive, utkface_names
-from tests.conftest import ROOT, csv_lines, run_here, stop_after_first_epoch
+from tests.conftest import ROOT, assert_can_be_drawn, csv_lines, run_here, stop_after_first_epoch
 
 SMOKE = ("run", "multitask_lightweight", "--preset", "smoke", "--data", "synthetic")
 SMALL = dataclasses.replace(
@@ -193,6 +193,11 @@ def test_every_system_runs_and_what_is_claimed_is_judged(every_system, tmp_path)
     verdicts = built["comparison"].set_index("claim_id")["verdict"]
     assert set(verdicts) == {"single run", "supported", "no baseline"}
     assert verdicts["fewer_multiply_adds"] == verdicts["fewer_parameters"] == "supported"
+
+
+def test_every_kind_of_run_can_be_drawn(every_system, tmp_path):
+    """Of all tasks, of an attribute alone, and without epochs."""
+    assert_can_be_drawn(every_system, ("multitask_light", "singletask_heavy_gender", "quantized"), tmp_path)
 
 
 @pytest.mark.smoke

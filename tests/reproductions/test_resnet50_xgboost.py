@@ -10,7 +10,7 @@ from fer_common import UserError, claims, data, experiment, pipeline, records, s
 from fer_common.data import EMOTIONS, synthetic
 from fer_common.results import tables
 from reproductions import resnet50_xgboost as script
-from tests.conftest import assert_legacy_weights, run_here, write_legacy_weights
+from tests.conftest import assert_can_be_drawn, assert_legacy_weights, run_here, write_legacy_weights
 
 RUN = ("run", "resnet50_xgboost")
 
@@ -245,6 +245,11 @@ def test_every_system_leaves_a_record(every_system):
     expected = highest / highest.sum(1, keepdims=True)
     np.testing.assert_allclose(weighted.probabilities[-1].astype(float), expected, atol=2e-3)
     assert made["proposed"][2].probabilities.shape == (1, len(fused), len(EMOTIONS))
+
+
+def test_every_kind_of_run_can_be_drawn(every_system, tmp_path):
+    """A history of Keras's, of boosting, of a classifier's epochs, of one row."""
+    assert_can_be_drawn(every_system[0], ("extractor", "proposed", "neural_network", "emnet_average"), tmp_path)
 
 
 def trained_extractor(runs, faces, seed=0, learning_rate=0.001, preset="full", init="random"):
