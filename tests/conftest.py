@@ -94,9 +94,10 @@ def run_here(*arguments, check: bool = True, draw: bool = False) -> subprocess.C
 
     draw: draw the run's pictures too, which takes about as long as training a small network.
     """
-    import keras
+    from fer_common import pictures, pipeline
 
-    from fer_common import pictures
+    pipeline.start(None)
+    import keras
 
     printed, complained, status = io.StringIO(), io.StringIO(), 0
     with (

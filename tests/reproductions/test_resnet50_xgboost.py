@@ -65,12 +65,15 @@ def test_what_draws_nothing_says_so():
     assert not says("proposed", official, "random") and not says("proposed", drawn, "imagenet")
 
 
-def test_grouped_keeps_identical_images_on_one_side(real_faces):
-    _, role = roles(real_faces, "split_80_20_grouped")
-    fitted, scored = (set(real_faces.identical[role == name]) for name in ("fit", "score"))
+@pytest.mark.parametrize("which", ["drawn", "real"])
+def test_grouped_keeps_identical_images_on_one_side(which, request):
+    drawn = which == "drawn"
+    faces = synthetic.draw(3000, seed=3, duplicates=0.1) if drawn else request.getfixturevalue("real_faces")
+    _, role = roles(faces, "split_80_20_grouped")
+    fitted, scored = (set(faces.identical[role == name]) for name in ("fit", "score"))
     assert not fitted & scored
-    _, plain = roles(real_faces, "split_80_20")
-    assert set(real_faces.identical[plain == "fit"]) & set(real_faces.identical[plain == "score"])
+    _, plain = roles(faces, "split_80_20")
+    assert set(faces.identical[plain == "fit"]) & set(faces.identical[plain == "score"])
 
 
 def test_oversampling_balances_and_mirror_images_are_mirrored(faces):
