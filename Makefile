@@ -55,7 +55,7 @@ quick: $(READY)
 	$(BIN)/python -m pytest --numprocesses auto -m "not slow and not training and not smoke"
 
 test: $(READY)
-	$(BIN)/python -m pytest --durations=5
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --durations=5
 
 results: $(READY)
 	$(BIN)/ferrepro tables
