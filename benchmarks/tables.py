@@ -20,6 +20,8 @@ import numpy as np
 
 from fer_common import evaluation, records
 from fer_common.data import EMOTIONS, USAGES
+from fer_common.files import kept_in
+from fer_common.results import measure
 
 ROOT = Path(__file__).parent.parent
 IMAGES, RESAMPLES, ROWS = 3589, 1000, 5000
@@ -44,10 +46,10 @@ def committed(folder: Path) -> dict:
     out = ("tables", "--tables", str(folder / "tables"))
     runs = {"tables, cold": out, "tables, warm": out, "docs": ("docs",)}
     found = {name: timed(*arguments, cache=folder / "cache") for name, arguments in runs.items()}
-    kept = [json.loads(path.read_text()) for path in (folder / "cache" / "scores").glob("*.json")]
+    kept = [kept_in(path, measure.Scored) for path in (folder / "cache" / "scores").iterdir()]
     return {
         "records": len(list(records.find(ROOT / "results" / "runs"))),
-        "cells": sum(len(own["cells"]) for own in kept),
+        "cells": sum(len(own.cells) for own in kept if own),
         "seconds": {name: round(seconds, 2) for name, (seconds, _) in found.items()},
         "peak_mib": {name: peak for name, (_, peak) in found.items()},
     }

@@ -388,9 +388,10 @@ def _pivot(measured: pd.DataFrame, keys: Sequence[str], metrics: Iterable[str]) 
     """A row for each value of `keys` in their order, with mean, sd, low and high of each flat metric in columns."""
     wanted = set(metrics)
     rows: dict[tuple, dict[str, Any]] = {}
-    for row in measured.to_dict("records"):
+    names = {metric.partition(".")[0] for metric in wanted}
+    for row in measured[(measured["class"] == "") & measured["metric"].isin(names)].to_dict("records"):
         metric = f"{row['metric']}.{row['average']}".removesuffix(".")
-        if metric in wanted and not row["class"]:
+        if metric in wanted:
             cells = rows.setdefault(tuple(row[k] for k in keys), {k: row[k] for k in keys})
             cells |= {metric: row["mean"]} | {f"{metric} {k}": row[k] for k in ("sd", "low", "high")}
     return pd.DataFrame(list(rows.values()))
