@@ -66,8 +66,7 @@ def draw_overview(summary: pd.DataFrame, claims: list[Claim], path: Path) -> Non
             spread, colour = [[mean - low], [high - mean]], _colour(row["image_set"])
             axes.errorbar(mean, y, xerr=spread, fmt="o", ms=4, color=colour)
             name = render.name_of(row["image_set"])
-            style = {"va": "center", "fontsize": 6.5, "in_layout": False}  # it lies inside; measuring it takes a second
-            axes.annotate(name, (high, y), xytext=(4, 0), textcoords="offset points", **style)
+            axes.annotate(name, (high, y), xytext=(4, 0), textcoords="offset points", va="center", fontsize=6.5)
     level, before = 0, -100.0
     for number, claim in enumerate(sorted(claims, key=lambda claim: claim.number)):
         value = 100 * claim.number
@@ -204,8 +203,7 @@ def _ran_as(runs: pd.DataFrame) -> str:
 def _shares(axes, shares: np.ndarray, classes: list[str], title: str) -> None:
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
     for (i, j), share in np.ndenumerate(shares):
-        colour = "white" if share > 55 else "black"
-        axes.text(j, i, f"{share:.1f}", ha="center", va="center", fontsize=7, color=colour, in_layout=False)
+        axes.text(j, i, f"{share:.1f}", ha="center", va="center", fontsize=7, color="white" if share > 55 else "black")
     axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right", fontsize=7)
     axes.set_yticks(range(len(classes)), classes, fontsize=7)
     axes.set_title(title, fontsize=9)
