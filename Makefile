@@ -1,6 +1,6 @@
 # make reproduce   the 13-epoch CNN on FER2013 where it is found, else on drawn faces; then the table
 # make lint        format, likely mistakes, types
-# make quick       the tests that train nothing, in a minute or two
+# make quick      the tests that train nothing, in a minute and a half
 # make test        all tests
 # make results     tables, audit and pages anew from the committed records, in their one right order
 # make smoke       every paper on a subset of 2,000 images, in minutes

@@ -201,6 +201,7 @@ def test_every_system_runs_and_what_is_claimed_is_judged(every_system, tmp_path)
     assert verdicts["fewer_multiply_adds"] == verdicts["fewer_parameters"] == "supported"
 
 
+@pytest.mark.smoke
 def test_every_kind_of_run_can_be_drawn(every_system, tmp_path):
     """Of all tasks, of an attribute alone, and without epochs."""
     assert_can_be_drawn(every_system, ("multitask_light", "singletask_heavy_gender", "quantized"), tmp_path)

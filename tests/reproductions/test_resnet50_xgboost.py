@@ -252,6 +252,7 @@ def test_every_system_leaves_a_record(every_system):
     assert made["proposed"][2].probabilities.shape == (1, len(fused), len(EMOTIONS))
 
 
+@pytest.mark.smoke
 def test_every_kind_of_run_can_be_drawn(every_system, tmp_path):
     """A history of Keras's, of boosting, of a classifier's epochs, of one row."""
     assert_can_be_drawn(every_system[0], ("extractor", "proposed", "neural_network", "emnet_average"), tmp_path)
