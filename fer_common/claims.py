@@ -40,16 +40,33 @@ Images = Literal["test", "training", "validation", "unstated"]
 Usage = Literal["Training", "PublicTest", "PrivateTest"]
 
 
-class Claim(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """One printed number."""
+class PrintedNumber(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A number as it is printed, and where."""
 
     id: Identifier
-    system: Identifier
-    metric: Metric
     value: Numeral
     unit: Unit
     where: Text
     """Section, table or figure."""
+    note: Text | None = None
+
+    @property
+    def number(self) -> float:
+        """The value on the metric's own scale: per cent divided by 100."""
+        return float(self.value) / (100 if self.unit == "percent" else 1)
+
+    @property
+    def half_unit(self) -> float:
+        """Half a unit of the last printed digit, on the metric's own scale: what rounding hides."""
+        decimals = len(self.value.partition(".")[2])
+        return 0.5 * 10.0**-decimals / (100 if self.unit == "percent" else 1)
+
+
+class Claim(PrintedNumber, kw_only=True):
+    """One printed number of a paper."""
+
+    system: Identifier
+    metric: Metric
     images: Images = "unstated"
     """What the paper calls the images that the number is about."""
     usage: Usage | None = None
@@ -64,18 +81,6 @@ class Claim(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Whether it may be the metric that Keras prints while training, with dropout on."""
     headline: Literal["yes", "no"] = "no"
     """Whether the paper is known by this number; the README shows these."""
-    note: Text | None = None
-
-    @property
-    def number(self) -> float:
-        """The value on the metric's own scale: per cent divided by 100."""
-        return float(self.value) / (100 if self.unit == "percent" else 1)
-
-    @property
-    def half_unit(self) -> float:
-        """Half a unit of the last printed digit, on the metric's own scale: what rounding hides."""
-        decimals = len(self.value.partition(".")[2])
-        return 0.5 * 10.0**-decimals / (100 if self.unit == "percent" else 1)
 
 
 class ReportRow(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

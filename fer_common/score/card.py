@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from fer_common import UserError
-from fer_common.claims import Identifier, Numeral, Text, Unit, WholeNumber, read_as
+from fer_common.claims import Identifier, Numeral, PrintedNumber, Text, Usage, WholeNumber, read_as
 from fer_common.data import EMOTIONS
 
 FOLDER = Path(__file__).parent.parent.parent / "reproductions" / "released"
@@ -33,30 +33,15 @@ class Preparation(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, froz
     deviation: Numeral | None = None
 
 
-class Printed(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class Printed(PrintedNumber, kw_only=True):
     """A number that the release prints."""
 
-    id: Identifier
     metric: Literal["accuracy", "log_loss", "f1.macro", "auc.macro"]
-    value: Numeral
-    unit: Unit
-    where: Text
-    usages: list[Literal["Training", "PublicTest", "PrivateTest"]]
+    usages: list[Usage]
     """On which parts of FER2013, together."""
     subset: Literal["", "named_by_ferplus"] = ""
     allowed: Numeral | None = None
     """How far a control may be off, in the metric's own unit; where it is missing, the number is no control."""
-    note: Text | None = None
-
-    @property
-    def number(self) -> float:
-        """The value on the metric's own scale: per cent divided by 100."""
-        return float(self.value) / (100 if self.unit == "percent" else 1)
-
-    @property
-    def half_unit(self) -> float:
-        """Half a unit of the last printed digit, on the metric's own scale."""
-        return 0.5 * 10.0 ** -len(self.value.partition(".")[2]) / (100 if self.unit == "percent" else 1)
 
 
 class Card(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
