@@ -357,7 +357,7 @@ def score(
         classes: the emotions in the order of its outputs; default: FER2013's own.
         tta: `flip`: the mean over each image and its mirror image, a row of its own.
         runs: where the record goes.
-        passports: a folder of passports: they know which images have twins, and which FER+ calls a face.
+        passports: a folder of passports: they know which images have twins, and which FER+ names.
         trust: read files that may run code when they are loaded (Lambda layers, pickles).
     """
     from fer_common import data as data_module

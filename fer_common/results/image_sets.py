@@ -25,7 +25,7 @@ class ImageSet:
     probabilities, an ensemble; `running`: no predictions, but the metric that Keras keeps as it trains, with dropout.
     pooled: the split drew from these usages together, so that they mean nothing apart.
     subset: all of them, or one that has a name: `without_twins`, those of PrivateTest that have no twin in Training;
-    `named_by_ferplus`, those that FER+ calls a face.
+    `named_by_ferplus`, those that FER+ names.
     """
 
     usages: tuple[str, ...]
@@ -53,7 +53,7 @@ def of_predictions(predictions: Predictions) -> list[ImageSet]:
     Where more than one usage is fitted (or out of fold), these were pooled, and the roles alone tell the sets apart.
     Usages that are scored alike are one further set, and so is PrivateTest without the images that have a twin in
     Training, where the twins are known. Of somebody else's model, whose roles nobody else knows, the merged test and
-    what FER+ calls a face are sets too: papers and releases print numbers of both.
+    those that FER+ names are sets too: papers and releases print numbers of both.
     """
     drawn_from = _drawn_from(predictions)
     pooled = drawn_from if len(drawn_from) > 1 else ()

@@ -230,14 +230,14 @@ def controls(table: pd.DataFrame) -> str:
     for _, row in table.iterrows() if len(table) else ():
         factor = 100 if row["unit"] == "percent" else 1
         found = "" if pd.isna(row["found"]) else f"{factor * row['found']:.5g}"
-        allowed = "" if pd.isna(row["allowed"]) else f"± {factor * row['allowed']:g}"
+        expected = "" if pd.isna(row["allowed"]) else f"{factor * row['expected']:.6g} ± {factor * row['allowed']:g}"
         rows.append(
             {"network": row["system"], "metric": row["metric"], "on": render.name_of(row["image_set"])}
             | {
                 "images": render.whole(row["n_images"]),
                 "printed": render.claimed({"claimed": row["printed"], "unit": row["unit"]}),
             }
-            | {"found": found, "allowed": allowed, "verdict": row["verdict"], "where": row["where"]}
+            | {"expected": expected, "found": found, "verdict": row["verdict"], "where": row["where"]}
         )
     return render.markdown(rows)
 

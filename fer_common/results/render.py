@@ -382,7 +382,9 @@ def _said_of(row: Mapping) -> str:
     found = f"{factor * row['found']:.{decimals}f}" if "found" in row else "nothing"
     value = f"{row['metric']} {row['printed']}{' %' * (row['unit'] == 'percent')}"
     where = _without_roles(row["image_set"])
-    return f"{value} ({row['where']}); found {found} on {where}: {row['verdict']}."
+    control = "expected" in row
+    expected = f", expected {factor * row['expected']:.6g} ± {factor * row['allowed']:g}" if control else ""
+    return f"{value} ({row['where']}){expected}; found {found} on {where}: {row['verdict']}."
 
 
 def _without_roles(image_set: ImageSet) -> str:

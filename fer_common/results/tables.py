@@ -349,8 +349,9 @@ def _cost(metric: str, system: list[Group], against: list[Group]) -> dict:
 def controls(released: Iterable[tuple[str, Sequence]], groups: Iterable[Group], scores: Scores) -> list[dict]:
     """The numbers that releases print beside what their networks give, one a row.
 
-    released: (system, printed numbers) of each card. A control, which has an allowed difference, passes within it;
-    of another number the verdict is `found again` within the interval over images and half a printed unit.
+    released: (system, printed numbers) of each card. A control, which has an allowed difference, passes within
+    it of the expected number, the printed one where no other is expected. Another number is `within the interval` over
+    images and half a printed unit, or not.
     """
     of_system = {group.record.system: group for group in groups if group.record.paper == RELEASED and group.runs}
     rows = []
@@ -359,7 +360,8 @@ def controls(released: Iterable[tuple[str, Sequence]], groups: Iterable[Group], 
         for number in printed:
             image_set = ImageSet(tuple(number.usages), ("unknown",), subset=number.subset)
             row = {"system": system, "id": number.id, "metric": number.metric, "printed": number.value}
-            row |= {"unit": number.unit, "where": number.where, "image_set": image_set}
+            where = "; ".join(filter(None, (number.where, number.note)))
+            row |= {"unit": number.unit, "where": where, "image_set": image_set}
             if group is None or image_set not in scores.sets(group):
                 rows.append(row | {"verdict": "not run"})
                 continue
@@ -367,11 +369,13 @@ def controls(released: Iterable[tuple[str, Sequence]], groups: Iterable[Group], 
             gap = number.number - m.mean
             row |= {"found": m.mean, "low": m.low, "high": m.high, "n_images": m.n_images, "gap": gap}
             if number.allowed is not None:
-                allowed = float(number.allowed) / (100 if number.unit == "percent" else 1)
-                row |= {"allowed": allowed, "verdict": "passed" if abs(gap) <= allowed else "failed"}
+                factor = 100 if number.unit == "percent" else 1
+                expected, allowed = (float(n) / factor for n in (number.expected or number.value, number.allowed))
+                row |= {"expected": expected, "allowed": allowed}
+                row["verdict"] = "passed" if abs(expected - m.mean) <= allowed else "failed"
             else:
-                again = abs(gap) <= (m.high - m.low) / 2 + number.half_unit
-                row["verdict"] = "found again" if again else "printed higher" if gap > 0 else "printed lower"
+                within = abs(gap) <= (m.high - m.low) / 2 + number.half_unit
+                row["verdict"] = "within the interval" if within else "printed higher" if gap > 0 else "printed lower"
             rows.append(row)
     return rows
 

@@ -40,8 +40,10 @@ class Printed(PrintedNumber, kw_only=True):
     usages: list[Usage]
     """On which parts of FER2013, together."""
     subset: Literal["", "named_by_ferplus"] = ""
+    expected: Numeral | None = None
+    """What this copy was to give before it was scored, where that is not the printed number; in the unit of `value`."""
     allowed: Numeral | None = None
-    """How far a control may be off, in the metric's own unit; where it is missing, the number is no control."""
+    """How far a control may be off, in the unit of `value`; where it is missing, the number is no control."""
 
 
 class Card(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
