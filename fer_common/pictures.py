@@ -45,6 +45,8 @@ def draw_run(folder: Path, record: Record, history: list[dict], predictions: Pre
         "reliability.png": lambda path: _reliability(path, of_task, predictions, epoch),
         "report.txt": lambda path: write_whole(path, report(of_task, predictions, epoch, classes)),
     }
+    if not history:  # nothing was trained
+        del drawn["learning_curves.png"]
     for name, draw in drawn.items():
         try:
             draw(folder / name)

@@ -2,9 +2,8 @@
 
 Apart from `export` the only module that imports tensorflow. With the TensorFlow backend batches come from tf.data; with
 any other backend from a `keras.utils.PyDataset` with the same order and the same preprocessing, and TensorFlow may be
-absent.
-Random augmentation does not belong here but at the head of the model, as Keras layers: their seed states are then
-model variables, which a checkpoint keeps, so that a resumed run augments as an uninterrupted one.
+absent. Order and augmentation are drawn from (seed, epoch) when the epoch begins. Random layers of Keras may stand at
+the head of a model instead: a checkpoint keeps their seed states.
 """
 
 import math
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fer_common import UserError
+from fer_common.augmentation import Augmentation
 from fer_common.data import WITHHELD
 
 
@@ -32,12 +32,24 @@ class Preprocessing:
     offset: float | tuple[float, ...] = 0.0
 
 
-def epoch_orders(rows: np.ndarray, *, seed: int, first_epoch: int, epochs: int) -> np.ndarray:
-    """int32 (epochs − first_epoch, len(rows)): each epoch's permutation of `rows`, drawn from (seed, epoch) alone,
-    so that a resumed run goes on in the order that an uninterrupted one would have had."""
-    rows = np.asarray(rows, np.int32)
-    orders = [np.random.default_rng([seed, epoch]).permutation(rows) for epoch in range(first_epoch, epochs)]
-    return np.array(orders, np.int32).reshape(-1, len(rows))
+@dataclass(frozen=True)
+class _Order:
+    """Which rows come in which order, in each of `epochs`; shuffled where there is a seed.
+
+    An epoch's order follows from (seed, epoch) alone, so that a resumed run goes on as an uninterrupted one would.
+    """
+
+    rows: np.ndarray
+    epochs: range = range(1)
+    seed: int | None = None
+    augmentation: Augmentation | None = None
+
+    def of(self, epoch: int) -> np.ndarray:
+        """int32 (len(rows),)"""
+        return self.rows if self.seed is None else np.random.default_rng([self.seed, epoch]).permutation(self.rows)
+
+    def augmented(self, images: np.ndarray, rows: np.ndarray, epoch: int, size: int) -> np.ndarray:
+        return self.augmentation.apply(images, rows, size=size, seed=self.seed, epoch=epoch)
 
 
 def shuffled(
@@ -50,16 +62,18 @@ def shuffled(
     epochs: int,
     first_epoch: int = 0,
     preprocessing: Preprocessing | None = Preprocessing(),
+    augmentation: Augmentation | None = None,
 ):
     """Training batches (images, labels) for `model.fit` from epoch `first_epoch` (0-based) up to `epochs`.
 
     images: uint8 (N, 48, 48), or, with preprocessing None, features float32 (N, D) that are taken as they are; labels:
-    integers (N,), or (N, T) of T tasks, WITHHELD where a row is none of a task's; rows: the row indices to train on.
+    integers (N,), or (N, T) of T tasks, WITHHELD where a row is none of a task's; rows: the row indices to train on;
+    augmentation: of images, before their pixels are scaled.
     Returns (batches, steps_per_epoch), both of them for `fit`: steps_per_epoch is None where the batches know it.
     Raises ValueError where a row's label, or each of its T, is WITHHELD: it is to be scored.
     """
-    orders = epoch_orders(rows, seed=seed, first_epoch=first_epoch, epochs=epochs)
-    batches = _batches(images, labels, orders, batch_size, preprocessing)
+    order = _Order(np.asarray(rows, np.int32), range(first_epoch, epochs), seed, augmentation)
+    batches = _batches(images, labels, order, batch_size, preprocessing)
     return batches, (-(-len(rows) // batch_size) if _on_tensorflow() else None)
 
 
@@ -72,7 +86,7 @@ def in_order(
     preprocessing: Preprocessing | None = Preprocessing(),
 ):
     """Batches of `rows` as they come, for `predict` (labels None: images alone) and `evaluate`."""
-    return _batches(images, labels, np.asarray(rows, np.int32)[None], batch_size, preprocessing)
+    return _batches(images, labels, _Order(np.asarray(rows, np.int32)), batch_size, preprocessing)
 
 
 def _on_tensorflow() -> bool:
@@ -81,22 +95,35 @@ def _on_tensorflow() -> bool:
     return keras.backend.backend() == "tensorflow"
 
 
-def _batches(images, labels, orders, batch_size, preprocessing):
-    if labels is not None and len(orders):
-        missing = np.asarray(labels)[orders[0]] == WITHHELD
+def _batches(images, labels, order: _Order, batch_size, preprocessing):
+    if labels is not None:
+        missing = np.asarray(labels)[order.rows] == WITHHELD
         if withheld := int((missing if missing.ndim == 1 else missing.all(1)).sum()):
             raise ValueError(
                 f"{withheld} of these rows are to be scored: nothing may be fitted or selected on their labels"
             )
     make = _tensorflow_batches if _on_tensorflow() else _keras_batches
-    return make(images, labels, orders, batch_size, preprocessing)
+    return make(images, labels, order, batch_size, preprocessing)
 
 
-def _tensorflow_batches(images, labels, orders, batch_size, preprocessing):
+def _tensorflow_batches(images, labels, order: _Order, batch_size, preprocessing):
     import tensorflow as tf
 
-    images = tf.constant(images)
+    pixels = None if order.augmentation else tf.constant(images)
     labels = None if labels is None else tf.constant(labels, tf.int32)
+
+    def from_numpy(function, arguments, dtype, shape):
+        found = tf.numpy_function(function, arguments, dtype, stateful=False)
+        found.set_shape(shape)
+        return found
+
+    def augmented(rows, epoch):
+        size = preprocessing.size
+
+        def at(rows, epoch):
+            return order.augmented(images, rows, int(epoch), size)
+
+        return from_numpy(at, [rows, epoch], tf.uint8, (None, size, size))
 
     def preprocess(batch):
         batch = tf.cast(batch[..., None], tf.float32)
@@ -108,21 +135,23 @@ def _tensorflow_batches(images, labels, orders, batch_size, preprocessing):
 
     # As they are: AutoGraph would write each function into the temporary folder, where a kill leaves it for good.
     @tf.autograph.experimental.do_not_convert
-    def load(rows):
-        batch = tf.gather(images, rows)
+    def load(rows, epoch):
+        batch = augmented(rows, epoch) if order.augmentation else tf.gather(pixels, rows)
         batch = batch if preprocessing is None else preprocess(batch)
         return batch if labels is None else (batch, tf.gather(labels, rows))
 
     @tf.autograph.experimental.do_not_convert
-    def epoch_of(order):
-        return tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+    def epoch_of(epoch):
+        rows = from_numpy(lambda epoch: order.of(int(epoch)), [epoch], tf.int32, (len(order.rows),))
+        rows = tf.data.Dataset.from_tensor_slices(rows).batch(batch_size)
+        return tf.data.Dataset.zip(rows, tf.data.Dataset.from_tensors(epoch).repeat())
 
     # Autotuning would idle for seconds whenever an iterator is destroyed, and falsify every timing around fit.
     options = tf.data.Options()
     options.autotune.enabled = False
-    steps = orders.shape[0] * -(-orders.shape[1] // batch_size)
+    steps = len(order.epochs) * -(-len(order.rows) // batch_size)
     return (
-        tf.data.Dataset.from_tensor_slices(orders)
+        tf.data.Dataset.range(order.epochs.start, order.epochs.stop)
         .flat_map(epoch_of)
         .map(load, num_parallel_calls=2)
         .prefetch(4)
@@ -132,20 +161,26 @@ def _tensorflow_batches(images, labels, orders, batch_size, preprocessing):
     )
 
 
-def _keras_batches(images, labels, orders, batch_size, preprocessing):
+def _keras_batches(images, labels, order: _Order, batch_size, preprocessing):
     import keras
 
     class Batches(keras.utils.PyDataset):
         def __init__(self):
             super().__init__()
-            self.epoch = 0
+            self.begin(order.epochs.start)
+
+        def begin(self, epoch):
+            self.epoch, self.order = epoch, order.of(epoch)
 
         def __len__(self):
-            return math.ceil(orders.shape[1] / batch_size)
+            return math.ceil(len(order.rows) / batch_size)
 
         def __getitem__(self, step):
-            rows = orders[self.epoch, step * batch_size : (step + 1) * batch_size]
-            batch = np.asarray(images[rows], np.float32)
+            rows = self.order[step * batch_size : (step + 1) * batch_size]
+            if order.augmentation:
+                batch = order.augmented(images, rows, self.epoch, preprocessing.size).astype(np.float32)
+            else:
+                batch = np.asarray(images[rows], np.float32)
             if preprocessing is not None:
                 batch = self.preprocess(batch[..., None])
             return (batch,) if labels is None else (batch, np.asarray(labels[rows], np.int32))
@@ -161,7 +196,7 @@ def _keras_batches(images, labels, orders, batch_size, preprocessing):
 
         def on_epoch_end(self):
             # Keras calls this after the last epoch too, and after each pass of predict and evaluate.
-            self.epoch = min(self.epoch + 1, len(orders) - 1)
+            self.begin(min(self.epoch + 1, order.epochs.stop - 1))
 
     return Batches()
 

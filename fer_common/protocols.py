@@ -78,6 +78,10 @@ def _training_80_20_watched(data: FaceData, seed: int, fold: int | None) -> np.n
     return splits.hold_out(data, ("Training",), fraction=0.2, seed=seed, held_out="select")
 
 
+def _selected_on_merged_test(data: FaceData, seed: int, fold: int | None) -> np.ndarray:
+    return np.where(splits.official(data) == "fit", "fit", "select")
+
+
 def _official_80_20(data: FaceData, seed: int, fold: int | None) -> np.ndarray:
     return _tenth_selects(data, np.where(data.usage == "Training", "fit", "score"), seed)
 
@@ -139,6 +143,13 @@ PROTOCOLS = Registry(
             "Training is fitted, PublicTest selects, PrivateTest is scored once, as in the contest of 2013.",
             _official,
             known=("Goodfellow 2013", "Tang 2013"),
+        ),
+        Protocol(
+            "selected_on_merged_test",
+            "Training is fitted; PublicTest and PrivateTest, the last fifth of the rows, select together, and are what "
+            "the accuracy is printed of.",
+            _selected_on_merged_test,
+            known=("mini_xception",),
         ),
         Protocol(
             "official_80_20",

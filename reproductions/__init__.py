@@ -9,7 +9,14 @@ from fer_common import UserError
 if TYPE_CHECKING:
     from fer_common.experiment import Paper
 
-PAPERS = ("cnn_13_epochs", "resnet50_xgboost", "resnet50v2_vit", "multitask_lightweight")
+PAPERS = (
+    "cnn_13_epochs",
+    "resnet50_xgboost",
+    "resnet50v2_vit",
+    "multitask_lightweight",
+    "mini_xception",
+    "reference",
+)
 
 
 def load(name: str) -> "Paper":

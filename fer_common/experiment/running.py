@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 
 from fer_common import UserError, batches, pipeline, provenance, records, splits
+from fer_common.augmentation import Augmentation
 from fer_common.data import EMOTIONS, WITHHELD, FaceData, utkface
 from fer_common.experiment import checkpoint, machine, result
 from fer_common.experiment.paper import Options, Paper
@@ -300,6 +301,7 @@ class Run:
         epochs: int,
         batch_size: int,
         preprocessing: pipeline.Preprocessing | None = pipeline.Preprocessing(),
+        augmentation: Augmentation | None = None,
         fit: np.ndarray | None = None,
         select: np.ndarray | None = None,
         callbacks: Iterable = (),
@@ -315,8 +317,9 @@ class Run:
         optimizer, seed states, history and the callbacks' own state; where early stopping has ended training, to the
         best weights. Otherwise it is left as it is.
         images: uint8 (N, 48, 48), or features float32 (N, D) with preprocessing None; labels: integers (N,), or (N, T)
-        of T tasks; fit, select: indices of the rows to train on, in an order drawn from (seed, epoch) alone, and to
-        watch as they come; default: those with that role. Where none is to be watched there is no validation.
+        of T tasks; augmentation: of the images that are trained on; fit, select: indices of the rows to train on, in an
+        order drawn from (seed, epoch) alone, and to watch as they come; default: those with that role. Where none is to
+        be watched there is no validation.
         callbacks: Keras's, before ours, which writes the history and the checkpoint; score_epochs: epochs, counted
         from 1, that `score` is to predict too, beside the last and the one best on the watched rows.
         Raises ValueError where a row's label is WITHHELD, UserError for a checkpoint of another network or backend.
@@ -335,6 +338,7 @@ class Run:
             epochs=epochs,
             first_epoch=self.first_epoch,
             preprocessing=preprocessing,
+            augmentation=augmentation,
         )
         watched = None
         if len(select):

@@ -51,9 +51,9 @@ def of_predictions(predictions: Predictions) -> list[ImageSet]:
     """Each usage with the roles of its rows, and each role apart where it has several.
 
     Where more than one usage is fitted (or out of fold), these were pooled, and the roles alone tell the sets apart.
-    Usages that are scored alike are one further set, and so is PrivateTest without the images that have a twin in
-    Training, where the twins are known. Of somebody else's model, whose roles nobody else knows, the merged test and
-    those that FER+ names are sets too: papers and releases print numbers of both.
+    Usages that are scored alike, or select alike, are one further set, and so is PrivateTest without the images that
+    have a twin in Training, where the twins are known. Of somebody else's model, whose roles nobody else knows, the
+    merged test and those that FER+ names are sets too: papers and releases print numbers of both.
     """
     drawn_from = _drawn_from(predictions)
     pooled = drawn_from if len(drawn_from) > 1 else ()
@@ -65,9 +65,10 @@ def of_predictions(predictions: Predictions) -> list[ImageSet]:
     if without_twins is not None and "PrivateTest" in apart and not without_twins.all():
         found += _by_role(predictions, ("PrivateTest",), subset="without_twins")
     role_of = {usage: set(predictions.role[predictions.usage == usage]) for usage in apart}
-    alike = tuple(usage for usage in apart if role_of[usage] == {"score"})
-    if len(alike) > 1 and predictions.of_folds is None:
-        found.append(ImageSet(alike, ("score",)))
+    for role in ("score", "select"):
+        alike = tuple(usage for usage in apart if role_of[usage] == {role})
+        if len(alike) > 1 and predictions.of_folds is None:
+            found.append(ImageSet(alike, (role,)))
     tests = tuple(usage for usage in USAGES[1:] if role_of.get(usage) == {"unknown"})
     if len(tests) > 1:
         found.append(ImageSet(tests, ("unknown",)))
@@ -79,13 +80,15 @@ def of_predictions(predictions: Predictions) -> list[ImageSet]:
 def of_protocol(predictions: Predictions) -> dict[str, ImageSet]:
     """What the protocol scores (`scored`), what of it nothing was fitted on (`unseen`), and what was `fitted`.
 
-    Where the split drew from several usages, one that it keeps aside from all folds is no part of what it scores.
+    Where the split drew from several usages, one that it keeps aside from all folds is no part of what it scores. A
+    protocol that keeps usages apart and scores none of them scores those that select.
     """
     drawn_from = _drawn_from(predictions)
     pooled = len(drawn_from) > 1
     folded = predictions.of_folds is not None
+    selected_on_test = folded or (not pooled and not np.isin(predictions.role, ("score", "seen")).any())
     wanted = {
-        "scored": ("score", "select") if folded else ("score", "seen"),
+        "scored": ("score", "select") if selected_on_test else ("score", "seen"),
         "unseen": ("score",),
         "fitted": ("fit",),
     }
