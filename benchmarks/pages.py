@@ -16,6 +16,7 @@ def blocks(folder: Path) -> dict[str, str]:
         "training of folds": training_of_folds(folder),
         "cost of networks": cost_of_networks(folder),
         "learning rates": learning_rates(folder),
+        "augmentation": augmentation(folder),
         "building of tables": building_of_tables(folder) if (folder / "tables.json").exists() else "",
     }
 
@@ -49,6 +50,16 @@ def training(folder: Path) -> str:
     ceiling = ", ".join(f"{value:,} GFLOP/s in {name}" for name, value in found["matrix_product_gflops"].items())
     where = f"Batch {found['batch']}, {found['cores']} cores; a matrix product reaches {ceiling} there."
     return f"{where}\n\n{markdown(rows)}"
+
+
+def augmentation(folder: Path) -> str:
+    """benchmarks/augmentation.json as a table."""
+    found = json.loads((folder / "augmentation.json").read_text())
+    rows = [
+        {"network": network} | {f"{way}, ms a step": f"{took:.0f}" for way, took in ways.items()}
+        for network, ways in found["ms_per_step"].items()
+    ]
+    return f"{found['cores']} cores, medians of three rounds.\n\n{markdown(rows)}"
 
 
 def training_of_folds(folder: Path) -> str:

@@ -1,7 +1,8 @@
 """Random distortions of faces, drawn for each (seed, epoch, row): a resumed run sees what an uninterrupted one would.
 
 Resizing, rotation, zoom, shift and flip are one affine map, so that an image is interpolated once; OpenCV does the
-arithmetic. Keras's random layers do each by itself, within the network's step (benchmarks/augmentation.json has both).
+arithmetic. Keras's random layers, which interpolate for each of them and keep a state of their own, cost about as much
+(benchmarks/augmentation.json).
 """
 
 import functools

@@ -218,7 +218,8 @@ def audit(
 
 
 def docs() -> None:
-    """Renew the generated parts of README.md and docs/ from the committed tables, setups and benchmarks."""
+    """Renew the generated parts of README.md, docs/ and the scripts' docstrings from the committed tables, setups and
+    benchmarks."""
     import runpy
 
     from fer_common.results import pages
@@ -232,6 +233,9 @@ def docs() -> None:
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         pages.renew(page, blocks)
         print(f"renewed: {page.relative_to(ROOT)}")
+    for name in PAPERS:
+        pages.renew_script(ROOT / "reproductions" / f"{name}.py", blocks[f"{name} docstring"])
+        print(f"renewed: reproductions/{name}.py")
     if missing := [f"docs/{name}.md" for name in PAPERS if not (ROOT / "docs" / f"{name}.md").is_file()]:
         raise UserError(f"There is no {', no '.join(missing)}; docs/adding_a_paper.md has a page to begin with.")
 

@@ -11,7 +11,8 @@ matrix (Fig. 7).
 Run: `ferrepro run mini_xception --seed 0`, or `python -m reproductions.mini_xception --seed 0`; `--protocol official`
 for the price of the selection.
 
-Cost and result: on the paper's page in docs/, made from the committed records.
+Cost and result under `selected_on_merged_test`, by `ferrepro docs` from the committed records; 95 % intervals:
+    nothing ran yet
 
 Differences to what the paper did, numbered:
 1. Its code keeps the network after the epoch whose loss on the last 20 % of the rows (PublicTest and PrivateTest) was

@@ -9,7 +9,9 @@ alike (Table 3), after a split of 80:20; beside it numbers for other systems, so
 Run: `ferrepro run resnet50_xgboost --init random`, or `python -m reproductions.resnet50_xgboost --init random`. With
 `--init finetuned` the ResNet50 must have been trained before: `--system extractor --init random --save-model`.
 
-Cost and result: on the paper's page in docs/, made from the committed records.
+Cost and result under `official`, by `ferrepro docs` from the committed records; 95 % intervals:
+    proposed, finetuned, full: 56.5 [54.9, 58.1] % of 3,589 images, 1 seed, 0.0 min a run
+    proposed, random, full: 37.5 [35.4, 39.6] % of 3,589 images, 3 seeds, 0.1 min a run
 
 Differences to what the paper may have done, numbered:
 1. "Weight normalised" is defined nowhere: the system `proposed` reads it as normalised features, which the text names;

@@ -1,5 +1,6 @@
 """The committed figures, a paper each: claimed beside found, drawn from the tables alone."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,8 +12,8 @@ from fer_common.data import EMOTIONS
 from fer_common.data.utkface import TASKS
 from fer_common.plotting import pyplot, save
 from fer_common.results import render
-from fer_common.results.image_sets import ImageSet
-from fer_common.results.tables import MAIN_PRESETS
+from fer_common.results.image_sets import ImageSet, tested
+from fer_common.results.tables import MAIN_PRESETS, REFERENCE, RELEASED
 
 ROOM_FOR = 12  # systems of one figure
 
@@ -28,7 +29,9 @@ def draw(tables: Mapping[str, pd.DataFrame], files: Sequence[ClaimsFile], protoc
         own = {name: table[table["paper"] == file.paper] if len(table) else table for name, table in main.items()}
         known_by = [claim for claim in file.all_claims() if claim.headline == "yes"]
         if len(own["summary"]):
-            draw_overview(own["summary"], known_by, folder / f"{file.paper}.png")
+            draw_overview(
+                own["summary"], known_by, beside_claims(main["summary"], file.paper), folder / f"{file.paper}.png"
+            )
         if file.matrices or file.curves:
             under = protocols[file.paper]
             ran = {name: table[table["protocol"] == under] for name, table in own.items() if len(table)}
@@ -45,10 +48,21 @@ def _main(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["left_out"] == ""] if "left_out" in table else table
 
 
-def draw_overview(summary: pd.DataFrame, claims: list[Claim], path: Path) -> None:
+def beside_claims(summary: pd.DataFrame, paper: str) -> pd.DataFrame:
+    """What a reader should know beside a paper's claims: the reference networks and the released ones on PrivateTest.
+
+    summary: that of all papers. Mirror images and crowd votes are left out: a paper's claims are of single networks.
+    """
+    others = summary[summary["paper"].isin({REFERENCE, RELEASED} - {paper}) & (summary["chosen"] == "last")]
+    whole = [own.usages == ("PrivateTest",) and not own.subset for own in others["image_set"]]
+    return others[np.array(whole, bool) & ~others["system"].str.endswith("_flip").to_numpy(bool)]
+
+
+def draw_overview(summary: pd.DataFrame, claims: list[Claim], beside: pd.DataFrame, path: Path) -> None:
     """Accuracy on every image set of every setup of one paper after its last epoch, its headline claims as lines.
 
     summary: the paper's rows of the table of that name. Of many setups, those of the systems that it is known by.
+    beside: rows of other papers that are drawn across all, as bands.
     """
     rows = summary[summary["chosen"] == "last"]
     setups = dict(list(rows.groupby(["system", "protocol", "init", "preset"], sort=False)))
@@ -67,6 +81,11 @@ def draw_overview(summary: pd.DataFrame, claims: list[Claim], path: Path) -> Non
             axes.errorbar(mean, y, xerr=spread, fmt="o", ms=4, color=colour)
             name = render.name_of(row["image_set"])
             axes.annotate(name, (high, y), xytext=(4, 0), textcoords="offset points", va="center", fontsize=6.5)
+    colours = itertools.cycle(("tab:gray", "tab:olive", "tab:cyan", "tab:pink", "tab:brown"))
+    for _, row in beside.sort_values("accuracy").iterrows():
+        low, high = (100 * row[f"accuracy {bound}"] for bound in ("low", "high"))
+        label = f"{row['system']} ({row['paper']}, PrivateTest)"
+        axes.axvspan(low, high, color=next(colours), alpha=0.2, lw=0, label=label)
     level, before = 0, -100.0
     for number, claim in enumerate(sorted(claims, key=lambda claim: claim.number)):
         value = 100 * claim.number
@@ -83,6 +102,8 @@ def draw_overview(summary: pd.DataFrame, claims: list[Claim], path: Path) -> Non
     axes.set(yticks=range(len(setups)), yticklabels=labels, ylim=(len(setups) - 0.4, -0.6), xlim=(20, 104))
     axes.set(xlabel="accuracy in per cent after the last epoch, 95 % interval over seeds and images")
     axes.grid(axis="x", alpha=0.3)
+    if len(beside):
+        figure.legend(loc="outside lower center", ncols=3, fontsize=6.5)
     save(figure, path, dpi=100)
 
 
@@ -108,7 +129,7 @@ def draw_printed(file: ClaimsFile, ran: Mapping[str, pd.DataFrame], epochs: pd.D
         runs = _of_system(ran.get("runs"), system)
         counts = _of_system(ran.get("confusion"), system)
         if len(counts):
-            first = min(set(counts["image_set"]), key=lambda own: not own.pooled)
+            first = min(set(counts["image_set"]), key=lambda own: (not own.pooled, -len(own.usages)))
             counts = counts[[own == first for own in counts["image_set"]]]
             pairs = counts.pivot_table("images", "true", "predicted", "sum").loc[classes, classes].to_numpy()
             shares = 100 * pairs / np.maximum(pairs.sum(1, keepdims=True), 1)
@@ -219,8 +240,10 @@ def _accuracy_bars(axes, file: ClaimsFile, ran: Mapping[str, pd.DataFrame]) -> N
         if system in claimed:
             sets.setdefault("claimed", []).append((place, 100 * claimed[system].number))
         own = _of_system(summary, system)
-        for _, row in own[own["chosen"] == "last"].iterrows() if len(own) else ():
-            if scored_and_held_out(row["image_set"]) and not row["image_set"].subset:
+        last = own[own["chosen"] == "last"] if len(own) else own
+        shown = tested(last["image_set"]) if len(own) else []
+        for _, row in last.iterrows():
+            if row["image_set"] in shown:
                 sets.setdefault(render.name_of(row["image_set"]), []).append((place, 100 * row["accuracy"]))
     width = 0.8 / max(len(sets), 1)
     for number, (name, bars) in enumerate(sets.items()):
@@ -236,11 +259,6 @@ def _accuracy_bars(axes, file: ClaimsFile, ran: Mapping[str, pd.DataFrame]) -> N
     axes.tick_params(axis="x", labelsize=7)
     axes.set(ylim=(0, 109), ylabel="accuracy in per cent")
     axes.legend(fontsize=7, loc="upper right", ncols=2)
-
-
-def scored_and_held_out(image_set: ImageSet) -> bool:
-    """Whether a set is scored and nothing was fitted on any of its images."""
-    return image_set.held_out and "score" in image_set.roles
 
 
 def _colour(image_set: ImageSet) -> str:

@@ -1,6 +1,6 @@
 """Which images a number is about, and what they were to the run: as data. Its printed name is made in `render`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -102,6 +102,12 @@ def of_protocol(predictions: Predictions) -> dict[str, ImageSet]:
             of: Of = "out_of_fold" if folded else "images"
             found[name] = ImageSet(usages, _present(ROLES, predictions.role[there]), of, pooled)
     return found
+
+
+def tested(sets: Iterable[ImageSet]) -> list[ImageSet]:
+    """Those that are whole, that nothing was fitted on, and that are scored; where none is, those that select."""
+    whole = [own for own in sets if own.held_out and not own.subset and own.of != "running"]
+    return [own for own in whole if "score" in own.roles] or [own for own in whole if "select" in own.roles]
 
 
 def _drawn_from(predictions: Predictions) -> tuple[str, ...]:

@@ -20,13 +20,15 @@ from fer_common.provenance import provenance
 from fer_common.results import render, verdicts
 from fer_common.results.groups import value_text
 from fer_common.results.image_sets import ImageSet
-from fer_common.results.tables import HEADLINES, MAIN_PRESETS, REFERENCE
+from fer_common.results.tables import HEADLINES, HONEST, MAIN_PRESETS, REFERENCE
 
 # A fenced block of code, or a generated block.
 BLOCK = re.compile(
     r"^```.*?^```$|^(<!-- begin (?P<name>.+?) -->\n).*?^(<!-- end (?P=name) -->)$", re.DOTALL | re.MULTILINE
 )
 MARK = re.compile(r"^<!-- (?:begin|end) .*-->$", re.MULTILINE)
+# What a script's docstring says of its cost and result, up to the next empty line or its end.
+COST = re.compile(r"^Cost and result.*?(?=\n\n|\n\"\"\")", re.DOTALL | re.MULTILINE)
 TABLES = (
     "controls",
     "comparison",
@@ -39,7 +41,6 @@ TABLES = (
     "epochs",
     "seed_spread",
 )
-PRIVATE = ImageSet(("PrivateTest",), ("score",))
 WITHOUT_TWINS = ImageSet(("PrivateTest",), ("score",), subset="without_twins")
 
 
@@ -68,6 +69,15 @@ def fill(text: str, blocks: Mapping[str, str]) -> str:
     return BLOCK.sub(renewed, text)
 
 
+def renew_script(script: Path, said: str) -> None:
+    """Replace what the docstring of a paper's script says of cost and result. Raises UserError where it has no place
+    for it."""
+    text, n = COST.subn(lambda _: said, script.read_text(), count=1)
+    if not n:
+        raise UserError(f"{script}: its docstring needs a paragraph that begins with “Cost and result”.")
+    write_whole(script, text)
+
+
 def _instead(name: str, blocks: Iterable[str]) -> str:
     """What may have been meant by a block that nobody makes."""
     of_paper = [block for block in blocks if block.partition(" ")[0] == name.partition(" ")[0]]
@@ -92,6 +102,7 @@ def make_blocks(root: Path, papers: Mapping) -> dict[str, str]:
         "controls": controls(tables["controls"]),
         "seed spread": seed_spread(tables["seed_spread"]),
         "named protocols": named_protocols(papers),
+        "best honest": best_honest(summary),
     }
     findings = pd.read_csv(folder / "audit.csv", keep_default_na=False)
     blocks["audit"] = audited(findings)
@@ -118,6 +129,8 @@ def make_blocks(root: Path, papers: Mapping) -> dict[str, str]:
             "readings": by_protocol(protocols, paper, others),
             "epochs": epoch_by_epoch(tables["runs"], tables["epochs"], paper, file),
             "spent": spent(tables["runs"], tables["epochs"], name),
+            "cost": render.markdown(cost(protocols, tables["runs"], name)),
+            "docstring": in_docstring(cost(protocols, tables["runs"], name), next(iter(paper.protocols)), known_by),
         }
         blocks |= {f"{name} {block}": text for block, text in (own | paper.blocks(tables)).items()}
     return blocks
@@ -151,9 +164,10 @@ def headlines(comparison: pd.DataFrame, file: claims.ClaimsFile) -> str:
             {"claimed": f"{render.claimed(row)}, images: {row['images']}{f', epoch {epoch}' if epoch else ''}"}
             | {"protocol": row["protocol"], "scored on": render.name_of(row["image_set"])}
             | {"found": render.reproduced(row), "seeds": row["n_runs"], "gap ± h": render.gap(row)}
-            | {"verdict": row["verdict"], "notes": row["notes"]}
+            | {"verdict": row["verdict"], "above the best honest": render.points(row["above_honest"])}
+            | {"notes": row["notes"]}
         )
-    return render.markdown(_if_any(rows, "notes"))
+    return render.markdown(_if_any(rows, "above the best honest", "notes"))
 
 
 def compared(comparison: pd.DataFrame, paper: str, protocols: list[str]) -> str:
@@ -224,6 +238,22 @@ def seed_spread(table: pd.DataFrame) -> str:
     return render.markdown(rows)
 
 
+def best_honest(summary: pd.DataFrame) -> str:
+    """The system that every claimed accuracy is set beside, in a sentence."""
+    shown = (
+        summary[summary["preset"].isin(MAIN_PRESETS) & (summary["source"] == "fer2013")] if len(summary) else summary
+    )
+    shown = shown[[own == HONEST for own in shown["image_set"]]] if len(shown) else shown
+    shown = shown[shown["chosen"] == "last"] if len(shown) else shown
+    if not len(shown):
+        return "Nothing ran yet."
+    row = shown.loc[shown["accuracy"].idxmax()]
+    return (
+        f"The best honest accuracy that the suite has reached is {render.shown(row, 'accuracy', 'accuracy')} % on "
+        f"PrivateTest: `{row['system']}` of `{row['paper']}`, {_seeds(row['n_runs'])}."
+    )
+
+
 def controls(table: pd.DataFrame) -> str:
     """What releases print beside what their networks give here."""
     rows = []
@@ -248,10 +278,10 @@ def controls(table: pd.DataFrame) -> str:
 def systems(summary: pd.DataFrame, runs: pd.DataFrame, paper: str) -> str:
     """Every system of the paper on the images of PrivateTest that nothing was fitted or selected on, for each choice of
     epoch; and what the crowd's votes give there."""
-    shown = pd.concat([_full(summary, paper), _full(summary, REFERENCE)])
+    shown = pd.concat([_full(summary, own) for own in dict.fromkeys((paper, REFERENCE))])
     without = {_setup(row): row for _, row in shown.iterrows() if row["image_set"] == WITHOUT_TWINS}
     rows = []
-    for _, row in shown[[own == PRIVATE for own in shown["image_set"]]].iterrows():
+    for _, row in shown[[own == HONEST for own in shown["image_set"]]].iterrows():
         record = _records_of(runs, row)
         twinless = without.get(_setup(row))
         rows.append(
@@ -390,6 +420,39 @@ def spent(runs: pd.DataFrame, epochs: pd.DataFrame, paper: str) -> str:
         hours = sum(seconds.get(run, 0.0) for run in own["run"]) / 3600
         said.append(f"{len(own)} runs, {hours:.1f} hours in epochs on {device}")
     return f"Committed: {'; '.join(said)}." if said else "Nothing ran yet."
+
+
+def cost(protocols: pd.DataFrame, runs: pd.DataFrame, paper: str) -> list[dict[str, str]]:
+    """What a run of each setup takes, the median over seeds and folds, and what its protocol scores."""
+    rows = []
+    for _, row in _full(protocols, paper).iterrows():
+        own = _records_of(runs, row)
+        minutes = (own["epochs_run"] * own["seconds_per_epoch"] / 60).median()
+        rows.append(
+            {k: row[k] for k in ("system", "protocol", "init", "preset")}
+            | {"seeds": row["n_runs"], "minutes a run": render.tenths(minutes)}
+            | {"accuracy": render.shown(row, "scored accuracy", "accuracy")}
+            | {"images": render.whole(row["scored images"]), "on": ", ".join(own["device"].unique())}
+        )
+    return rows
+
+
+def _seeds(n: int) -> str:
+    return f"{n} seed" if n == 1 else f"{n} seeds"
+
+
+def in_docstring(rows: list[dict[str, str]], protocol: str, known_by: list[str]) -> str:
+    """The rows of `cost` under one protocol, as a paragraph of a script's docstring; of many, those of the systems that
+    the paper is known by."""
+    rows = [row for row in rows if row["protocol"] == protocol]
+    rows = rows if len(rows) < 9 else [row for row in rows if row["system"] in known_by]
+    lines = [
+        f"    {row['system']}, {row['init']}, {row['preset']}: {row['accuracy']} % of {row['images']} images, "
+        f"{_seeds(row['seeds'])}, {row['minutes a run'] or '-'} min a run"
+        for row in rows
+    ]
+    said = f"Cost and result under `{protocol}`, by `ferrepro docs` from the committed records; 95 % intervals"
+    return "\n".join([f"{said}:", *(lines or ["    nothing ran yet"])])
 
 
 def changed(sensitivity: pd.DataFrame, summary: pd.DataFrame, runs: pd.DataFrame, file: claims.ClaimsFile) -> str:

@@ -45,6 +45,11 @@ def whole(value: float) -> str:
     return "" if pd.isna(value) else f"{int(value):,}"
 
 
+def points(value: float) -> str:
+    """A difference of two shares of 1 in points, with its sign."""
+    return "" if pd.isna(value) else f"{100 * value:+.1f}"
+
+
 def tenths(value: float) -> str:
     return "" if pd.isna(value) else f"{value:.1f}"
 

@@ -10,6 +10,7 @@ import pytest
 from fer_common import UserError, claims
 from fer_common.cli import Papers
 from fer_common.results import pages, render, tables
+from reproductions import PAPERS
 from tests.builders import predictions, put, record
 from tests.conftest import ROOT
 
@@ -22,6 +23,19 @@ def test_pages_are_up_to_date():
     assert len(filled) > 4
     for name, text in filled.items():
         assert pages.fill(text, blocks) == text, f"{name}: say `ferrepro docs`"
+    for name in PAPERS:
+        script = (ROOT / "reproductions" / f"{name}.py").read_text()
+        assert f"\n\n{blocks[f'{name} docstring']}\n" in script, f"{name}.py: say `ferrepro docs`"
+
+
+def test_a_script_without_a_place_for_its_cost_is_named(tmp_path):
+    script = tmp_path / "mine.py"
+    script.write_text('"""Mine.\n\nCost and result: somewhere,\nsomehow.\n"""\n\nx = 1\n')
+    pages.renew_script(script, "Cost and result:\n    none")
+    assert script.read_text() == '"""Mine.\n\nCost and result:\n    none\n"""\n\nx = 1\n'
+    script.write_text('"""Mine."""\n')
+    with pytest.raises(UserError, match="mine.py: its docstring needs a paragraph"):
+        pages.renew_script(script, "")
 
 
 BLOCKS = {"audit": "", "mine claims": "all of them", "mine values": ""}

@@ -14,7 +14,7 @@ import pytest
 
 from fer_common import UserError, claims, evaluation, records
 from fer_common.data import EMOTIONS, passport, synthetic
-from fer_common.results import figures, groups, image_sets, render, tables
+from fer_common.results import groups, image_sets, render, tables
 from fer_common.results.image_sets import ImageSet
 from fer_common.results.measure import Scores
 from tests.builders import HISTORY, folds, predictions, put, record
@@ -277,7 +277,33 @@ def test_the_matrix_beside_a_printed_one_is_of_images_that_nothing_was_fitted_on
     table = build(tmp_path, "resnet50v2_vit")["confusion"]
     [image_set] = set(table["image_set"])
     assert image_set.roles == ("score",) and table["images"].sum() == 200
-    assert not figures.scored_and_held_out(ImageSet(image_set.usages, ("score", "seen"), pooled=True))
+    assert not image_sets.tested([ImageSet(image_set.usages, ("score", "seen"), pooled=True)])
+
+
+def test_where_the_tests_select_they_are_what_is_printed(tmp_path):
+    """Both of them, together and apart; nothing is of images that had no part in the choice."""
+    role = np.repeat(("fit", "select"), (600, 400))
+    put(tmp_path, record(paper="mini_xception", system="mini_xception"), predictions(0, (0.8, 0.6, 0.7), role=role))
+    found = build(tmp_path, "mini_xception")
+    merged = ImageSet(("PublicTest", "PrivateTest"), ("select",))
+    assert merged in set(found["confusion"]["image_set"])
+    [row] = found["protocols"].to_dict("records")
+    assert (row["scored accuracy"], row["scored images"]) == (0.65, 400)
+    claimed = found["comparison"].set_index("claim_id").loc[["accuracy"]].set_index("image_set")
+    assert claimed.loc[[merged], "reproduced"].tolist() == [0.65]
+    assert claimed["above_honest"].isna().all(), "nothing honest ran"
+
+
+def test_every_claim_says_how_far_it_is_above_the_best_honest_number(tmp_path):
+    """That of any paper, of full or reduced runs on real faces: no smoke run, no subset, no changed setup."""
+    put(tmp_path, record(), predictions(0, (0.9, 0.6, 0.6)))
+    put(tmp_path, record(paper="reference", system="small"), predictions(1, (0.9, 0.6, 0.7)))
+    put(tmp_path, record(paper="reference", system="large", preset="smoke"), predictions(2, (0.9, 0.9, 0.9)))
+    put(tmp_path, record(paper="reference", system="large", preset="custom", changes={"epochs": 1}),
+        predictions(3, (0.9, 0.9, 0.9)))  # fmt: skip
+    comparison = build(tmp_path, "cnn_13_epochs", "reference")["comparison"].set_index("claim_id")
+    assert comparison.loc["test_accuracy_results", "above_honest"].tolist() == pytest.approx([0.132] * 3)
+    assert comparison.loc["fig2.happy.recall", "above_honest"].isna().all()
 
 
 # What is wrong, failed, changed
