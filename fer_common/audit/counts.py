@@ -21,9 +21,9 @@ def accuracy_is_possible(accuracy: Bounds, n_images: int) -> bool:
 
 def errors_are_possible(accuracy: Bounds, n_images: int, n_classes: int) -> bool:
     """Whether some number of errors among n_images gives such a mean one-vs-rest accuracy, 1 − 2·errors / (K·n): each
-    error is one in two of the K problems."""
+    error is one in two of the K problems, so that the mean is at least 1 − 2/K."""
     scale = Fraction(n_images * n_classes, 2)
-    return bool(whole_numbers((1 - accuracy[1]) * scale, (1 - accuracy[0]) * scale))
+    return bool(whole_numbers((1 - accuracy[1]) * scale, min((1 - accuracy[0]) * scale, Fraction(n_images))))
 
 
 # Classification reports

@@ -95,20 +95,20 @@ def longest_straight_line(values: Sequence[str]) -> tuple[int, int, Fraction, fl
     A stretch does if one line passes within half a unit of the last printed digit of each of its values. surprise: how
     many powers of ten less likely than differences spread evenly between 0 and twice the step.
     """
-    numbers = [Fraction(value) for value in values]
-    units = [Fraction(1, 10 ** len(value.partition(".")[2])) for value in values]
+    numbers = np.array([float(value) for value in values])
+    units = np.array([10.0 ** -len(value.partition(".")[2]) for value in values])
     best = (0, 0, Fraction(0), 0.0)
     for first in range(len(values) - 1):
-        slopes: list[Bounds] = []  # what each pair within the stretch allows
+        low, high = -np.inf, np.inf  # the slopes that every pair within the stretch allows
         for last in range(first + 1, len(values)):
-            for other in range(first, last):
-                slack, apart = (units[last] + units[other]) / 2, numbers[last] - numbers[other]
-                slopes.append(((apart - slack) / (last - other), (apart + slack) / (last - other)))
-            if max(low for low, _ in slopes) > min(high for _, high in slopes):
+            slack, apart = (units[last] + units[first:last]) / 2, numbers[last] - numbers[first:last]
+            epochs = np.arange(last - first, 0, -1)
+            low, high = max(low, ((apart - slack) / epochs).max()), min(high, ((apart + slack) / epochs).min())
+            if low > high + 1e-12:
                 break
-            step = (numbers[last] - numbers[first]) / (last - first)
-            unit = max(units[first : last + 1])
-            chance = min(1.0, float(3 * unit / (2 * abs(step)))) if step else 1.0
+            step = (Fraction(values[last]) - Fraction(values[first])) / (last - first)
+            unit = units[first : last + 1].max()
+            chance = min(1.0, 3 * unit / (2 * abs(float(step)))) if step else 1.0
             surprise = -(last - first - 1) * math.log10(chance)
             if surprise > best[3]:
                 best = (first, last, step, surprise)

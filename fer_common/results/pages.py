@@ -247,7 +247,7 @@ def best_honest(summary: pd.DataFrame) -> str:
     shown = shown[shown["chosen"] == "last"] if len(shown) else shown
     if not len(shown):
         return "Nothing ran yet."
-    row = shown.loc[shown["accuracy"].idxmax()]
+    row = shown.iloc[int(shown["accuracy"].argmax())]
     return (
         f"The best honest accuracy that the suite has reached is {render.shown(row, 'accuracy', 'accuracy')} % on "
         f"PrivateTest: `{row['system']}` of `{row['paper']}`, {_seeds(row['n_runs'])}."
@@ -437,8 +437,8 @@ def cost(protocols: pd.DataFrame, runs: pd.DataFrame, paper: str) -> list[dict[s
     return rows
 
 
-def _seeds(n: int) -> str:
-    return f"{n} seed" if n == 1 else f"{n} seeds"
+def _seeds(n) -> str:
+    return f"{n} seed" if int(n) == 1 else f"{n} seeds"
 
 
 def in_docstring(rows: list[dict[str, str]], protocol: str, known_by: list[str]) -> str:
