@@ -468,6 +468,7 @@ def _cross_check(file: ClaimsFile, root, errors: list[str]) -> None:
                 errors.append(f"{at}: average {item.average} of {item.metric}; expected one of {', '.join(averages)}")
             if (item.unit == "nats") != (item.metric == "log_loss"):
                 errors.append(f"{at}: unit {item.unit} of {item.metric}; a log_loss is in nats, nothing else is")
+        errors.extend(f"{at}: {said}" for said in _beyond_its_unit(item))
         if isinstance(item, ConfusionMatrix):
             expected = f"expected one of {', '.join(file.classes)}"
             unknown = (name for name in (*item.rows, *item.columns) if name not in file.classes)
@@ -491,6 +492,32 @@ def _cross_check(file: ClaimsFile, root, errors: list[str]) -> None:
             what = "needs a data_set of its own" if file.data_set.name == "FER2013" else f"{name} has {', '.join(own)}"
             errors.append(f"data_set: classes and counts must be of the same names; a file about other classes {what}")
             break
+
+
+def _beyond_its_unit(item) -> Iterator[str]:
+    """What is printed in a unit that cannot hold it: 83.2 as a fraction, −0.5, 120 per cent, a matrix of counts."""
+    if isinstance(item, ConfusionMatrix):
+        cells = [(f"row {name}", value) for name, values in item.rows.items() for value in values]
+    elif isinstance(item, Report):
+        metrics = ("precision", "recall", "f1", "accuracy")
+        named = [(name, metric, getattr(row, metric)) for name, row in item.rows.items() for metric in metrics]
+        cells = [(f"row {name}, {metric}", value) for name, metric, value in named if value is not None]
+    elif isinstance(item, Claim):
+        cells = [("value", item.value)]
+    else:
+        return
+    limit = {"fraction": 1, "percent": 100, "nats": float("inf")}[item.unit]
+    beyond = [(where, value) for where, value in cells if not 0 <= float(value) <= limit]
+    if not beyond:
+        return
+    where, value = beyond[0]
+    others = f", and {len(beyond) - 1} more" if len(beyond) > 1 else ""
+    fix = f"expected 0 to {limit}" if limit < float("inf") else "expected 0 or more"
+    if isinstance(item, ConfusionMatrix) and all(float(value).is_integer() for _, value in cells):
+        fix += "; these look like counts, and a matrix is entered in shares: divide each row by its total"
+    elif item.unit == "fraction" and 1 < float(value) <= 100:
+        fix += ", or unit: percent"
+    yield f"{where}: {value} in {item.unit}{others}; {fix}"
 
 
 _AVERAGES = ("macro", "weighted", "unstated", "lowest", "highest")

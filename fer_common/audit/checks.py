@@ -284,12 +284,17 @@ def confusion_matrix(file: ClaimsFile) -> Iterator[Finding]:
 def _matrix_against_sets(file, matrix, fitting, smallest) -> Iterator[Finding]:
     sets = image_sets(file)
     sets |= {f"a stratified fifth of {name}": [n / 5 for n in own] for name, own in sets.items()}
+    # The sizes of a set are asked for one by one, however large: the search over all totals ends at UP_TO.
+    cells = {rounding: matrix_bounds(file, matrix, rounding) for rounding in fitting}
     possible = [
         name
         for name, own in sets.items()
         if any(
-            all(np.isin([int(np.floor(n)), int(np.ceil(n))], totals).any() for n, totals in zip(own, by_row))
-            for by_row in fitting.values()
+            all(
+                any(counts.total_is_possible(row, size) for size in {int(np.floor(n)), int(np.ceil(n))})
+                for n, row in zip(own, rows)
+            )
+            for rows in cells.values()
         )
     ]
     about = ("confusion matrix", (matrix.id,))
@@ -315,6 +320,8 @@ def two_matrices(file: ClaimsFile) -> Iterator[Finding]:
     """Whether two matrices of a paper can be about the same images: one total a row that gives both."""
     whole = [max(own) for own in zip(*image_sets(file).values())] or [UP_TO] * len(file.classes)
     for a, b in combinations(by_rows(file), 2):
+        if {a.images, b.images} >= {"test", "training"}:  # nobody says that they are of the same images
+            continue
         without: list[str] = []
         for rounding in ROUNDINGS:
             pairs = zip(row_totals(file, a, rounding), row_totals(file, b, rounding), whole)
@@ -581,7 +588,8 @@ def _f1_of(own: dict[str, Claim]) -> Finding:
         for name, possible in readings.items()
         if any(possible(v["f1"], v["precision"], v["recall"]) for v in values)
     ]
-    if len(fits) == 2:
+    # Macro and weighted F1 are means over classes: their plainest reading.
+    if len(fits) == 2 or (own["f1"].average != "unstated" and "F1 is a mean over classes or runs" in fits):
         return Finding(*about, "consistent", said)
     if fits:
         return Finding(*about, "consistent only if", said, fits[0])
@@ -816,6 +824,9 @@ def constant_offsets(file: ClaimsFile) -> Iterator[Finding]:
         tables.setdefault(claim.where, {}).setdefault(claim.system, {})[claim.metric] = claim
     for where, systems in tables.items():
         names = sorted(set.intersection(*(set(own) for own in systems.values())))
+        # Metrics that are one number by identity (accuracy and weighted recall) count once.
+        columns = {tuple(Fraction(own[name].value) for own in systems.values()): name for name in reversed(names)}
+        names = [name for name in names if name in columns.values()]
         if len(systems) < 3 or len(names) < 3:
             continue
         table = [[Fraction(own[name].value) for name in names] for own in systems.values()]

@@ -116,6 +116,12 @@ def metric_range(options: Sequence[Counts], row: Row, metric: str) -> Bounds:
 # Confusion matrices in per cent
 
 
+def total_is_possible(row: Sequence[Bounds], n: int) -> bool:
+    """Whether whole counts that add up to n give every printed share of the row; a row of no images has no shares."""
+    own = [whole_numbers(low * n, high * n) for low, high in row]
+    return n > 0 and all(own) and sum(counts[0] for counts in own) <= n <= sum(counts[-1] for counts in own)
+
+
 @functools.lru_cache(maxsize=1024)  # several checks ask for the same rows
 def totals(row: tuple[Bounds, ...], up_to: int) -> np.ndarray:
     """int (T,): the totals n ≤ up_to for which whole counts, adding up to n, give every printed share of the row."""

@@ -8,6 +8,8 @@ Bounds = tuple[Fraction, Fraction]
 """Lowest and highest value, both included."""
 
 Rounding = Literal["rounded", "cut"]
+FLOAT32 = Fraction(1, 2**22)
+"""Relative error of a number after a few operations in float32, each of which is exact to 2^-24."""
 ROUNDINGS: tuple[Rounding, ...] = ("rounded", "cut")
 
 
@@ -15,12 +17,15 @@ def bounds(value: str, unit: str, rounding: Rounding) -> Bounds:
     """The values that print as `value`, in fractions of 1 (nats for `nats`).
 
     `rounded` holds half-up and half-even alike, since both ends are included, and so the float noise of a tie; `cut`
-    is truncation.
+    is truncation. A number of six and more digits may have been computed in float32, as Keras does, and be printed
+    with digits that its arithmetic did not have: it is known to FLOAT32 of itself only.
     """
     scale = 100 if unit == "percent" else 1
     step = Fraction(1, 10 ** len(value.partition(".")[2]))
     number = Fraction(value)
     low, high = (number, number + step) if rounding == "cut" else (number - step / 2, number + step / 2)
+    if max(len(value.replace(".", "").lstrip("-0")), len(value.partition(".")[2])) >= 6:
+        low, high = low - number * FLOAT32, high + number * FLOAT32
     low = max(low, Fraction(0))
     if unit != "nats":
         high = min(high, Fraction(scale))

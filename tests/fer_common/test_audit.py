@@ -375,6 +375,98 @@ def test_a_matrix_in_counts_of_its_own_rows():
     assert list(counts.totals(row, 200)) == [65, 130, 195]
 
 
+def small_file(**items) -> ClaimsFile:
+    """One network on two classes of no known sizes, with these items."""
+    file = {
+        "paper": "mine", "reference": {}, "classes": ["a", "b"], "systems": {"net": "a network"}, "claims": [],
+        "data_set": {"name": "Mine", "counts": {}},
+    }  # fmt: skip
+    return msgspec.convert(file | items, ClaimsFile)
+
+
+def claim(name, value, metric="accuracy", **fields) -> dict:
+    given = {"id": name, "system": "net", "metric": metric, "value": value, "unit": "fraction", "where": "4"}
+    return given | fields
+
+
+@pytest.mark.parametrize("n_images", [3589, 7178, 35887])
+def test_numbers_at_full_precision_are_what_keras_prints(n_images):
+    """float32 as float64, its per cent, six decimals of it, and float64: every true one passes, and a hit more or less
+    is none of them."""
+    rng = np.random.default_rng(n_images)
+    for hits in map(int, rng.integers(1, n_images, 200)):
+        single, double = np.float32(hits) / np.float32(n_images), hits / n_images
+        printed = [
+            (repr(float(single)), "fraction"), (f"{single:.6f}", "fraction"), (f"{single:.7f}", "fraction"),
+            (repr(float(single * np.float32(100))), "percent"), (repr(100 * double), "percent"),
+            (repr(double), "fraction"),
+        ]  # fmt: skip
+        for value, unit in printed:
+            if "e" not in value:
+                assert counts.accuracy_is_possible(bounds(value, unit, "rounded"), n_images), value
+        wrong = (hits + 0.3) / n_images
+        assert not counts.accuracy_is_possible(bounds(repr(wrong), "fraction", "rounded"), n_images)
+
+
+def test_a_number_of_keras_is_of_one_run():
+    file = small_file(runs="one", claims=[claim("accuracy", "0.26469770073890686", n_images="7178")])
+    [found] = [finding for finding in audit.audit(file) if finding.check == "granularity"]
+    assert found.verdict == "consistent"
+
+
+def test_the_sizes_of_a_set_are_asked_for_however_large_they_are():
+    """30,000 images of a class are more than the search over all totals reaches."""
+    rows = {"a": ["95.003", "4.997"], "b": ["14.140", "85.860"]}
+    file = small_file(
+        runs="one",
+        data_set={
+            "name": "Mine",
+            "counts": {"test": {"a": "30000", "b": "30000"}, "other": {"a": "30001", "b": "777"}},
+        },
+        matrices=[{"id": "fig", "system": "net", "unit": "percent", "where": "4", "columns": ["a", "b"], "rows": rows}],
+    )
+    [found] = [finding for finding in audit.audit(file) if finding.check == "confusion matrix"]
+    assert found.verdict == "consistent" and "the class counts of test give them too" in found.evidence
+
+
+def test_the_plainest_reading_of_a_macro_f1_needs_no_condition():
+    values = [claim(m, v, m, average="macro") for m, v in (("precision", ".63"), ("recall", ".61"), ("f1", ".58"))]
+    [found] = [finding for finding in audit.audit(small_file(claims=values)) if finding.check == "identities"]
+    assert found.verdict == "consistent"
+
+
+def test_a_matrix_of_training_images_is_not_held_against_one_of_test_images():
+    rows = {"a": ["95.1", "4.9"], "b": ["14.3", "85.7"]}, {"a": ["60.0", "40.0"], "b": ["33.3", "66.7"]}
+    matrices = [
+        {
+            "id": name,
+            "system": "net",
+            "unit": "percent",
+            "where": "4",
+            "columns": ["a", "b"],
+            "images": name,
+            "rows": own,
+        }
+        for name, own in zip(("training", "test"), rows)
+    ]
+    assert not [finding for finding in audit.audit(small_file(matrices=matrices)) if finding.check == "two matrices"]
+
+
+@pytest.mark.parametrize(("recall", "warns"), [(("0.80", "0.75", "0.70"), False), (("0.78", "0.73", "0.68"), True)])
+def test_equal_metrics_are_no_suspicious_offsets(recall, warns):
+    """Accuracy and weighted recall are one number: what both differ from F1 by is one coincidence, not two."""
+    columns = {"accuracy": ("0.80", "0.75", "0.70"), "recall": recall, "f1": ("0.70", "0.65", "0.60")}
+    printed = [
+        claim(
+            f"{system}_{metric}", value, metric, system=system, average="none" if metric == "accuracy" else "weighted"
+        )
+        for metric, values in columns.items()
+        for system, value in zip("xyz", values)
+    ]
+    file = small_file(systems=dict.fromkeys("xyz", "a network"), claims=printed)
+    assert any(finding.check == "curves" for finding in audit.audit(file)) == warns
+
+
 def test_a_long_straight_line_is_found_at_once():
     """Its search once grew with the fourth power of the length: 120 values took 22 seconds."""
     values = [f"{0.5 + 0.03 * epoch:.2f}" for epoch in range(400)]
@@ -389,21 +481,11 @@ def test_a_mean_of_one_vs_rest_accuracies_is_no_reading_of_a_low_number():
 
 
 def test_a_matrix_of_classes_whose_sizes_nobody_knows_still_bounds_the_accuracy():
-    file = msgspec.convert(
-        {
-            "paper": "mine", "reference": {}, "classes": ["a", "b"], "systems": {"net": "a network"},
-            "data_set": {"name": "Mine", "counts": {}},
-            "claims": [
-                {"id": name, "system": "net", "metric": "accuracy", "value": value, "unit": "percent", "where": "4"}
-                for name, value in (("within", "89.6"), ("above", "96.1"))
-            ],
-            "matrices": [
-                {"id": "fig", "system": "net", "unit": "percent", "where": "4", "columns": ["a", "b"],
-                 "rows": {"a": ["95", "5"], "b": ["14", "86"]}},
-            ],
-        },
-        ClaimsFile,
-    )  # fmt: skip
+    rows = {"a": ["95", "5"], "b": ["14", "86"]}
+    file = small_file(
+        claims=[claim("within", ".896"), claim("above", ".961")],
+        matrices=[{"id": "fig", "system": "net", "unit": "percent", "where": "4", "columns": ["a", "b"], "rows": rows}],
+    )
     found = {finding.about[0]: finding for finding in audit.audit(file) if finding.check == "matrix and accuracy"}
     assert found["within"].verdict == "consistent" and found["above"].verdict == "consistent only if"
     for finding in found.values():

@@ -60,6 +60,20 @@ def test_every_error_is_listed_with_its_line(tmp_path):
             ("claims:\n", "claims:\n  - {id: a, system: net, metric: accuracy, value: 1, unit: fraction, where: x}\n"),
             "the id is there twice",
         ),
+        (
+            ("83.20, unit: percent", "83.20, unit: fraction"),
+            "value: 83.20 in fraction; expected 0 to 1, or unit: percent",
+        ),
+        (("83.20", "-0.5"), "line 5, a: value: -0.5 in percent; expected 0 to 100"),
+        (("83.20", "120"), "line 5, a: value: 120 in percent; expected 0 to 100"),
+        (
+            (
+                "claims:",
+                "matrices:\n  - {id: m, system: net, unit: percent, where: x, columns: [angry], rows: {angry: [467]}}\n"
+                "claims:",
+            ),
+            "m: row angry: 467 in percent; expected 0 to 100; these look like counts",
+        ),
         (("claims:", "claims: ["), "not YAML"),
         (("systems: {net: a network}", "systems: [net]"), "line 3, systems: expected keys with values"),
         ((GOOD, ""), "is empty"),
