@@ -217,7 +217,7 @@ def _ran_as(runs: pd.DataFrame) -> str:
     first = runs.iloc[0]
     reduced = ["reduced"] * (first["preset"] == "reduced")
     folds = sorted(runs["fold"].dropna().unique())
-    alone = [f"fold {folds[0]} alone"] if len(folds) == 1 else []
+    alone = [f"fold {int(folds[0])} alone"] if len(folds) == 1 else []
     return ", ".join([first["protocol"], first["init"], *reduced, *alone])
 
 

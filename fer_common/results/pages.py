@@ -308,7 +308,7 @@ def _records_of(runs: pd.DataFrame, row) -> pd.DataFrame:
 
 def _notes(record: pd.DataFrame) -> str:
     reduced = [f"reduced: {render.fields_of(value)}" for value in record["reduced"] if value]
-    folds = [f"fold {n}" for n in record["fold"].dropna().unique()]
+    folds = [f"fold {int(n)}" for n in record["fold"].dropna().unique()]
     said = [*record["notes"], *reduced, *([f"{folds[0]} alone"] if len(folds) == 1 else [])]
     return "; ".join(dict.fromkeys(filter(None, said)))
 
@@ -391,7 +391,7 @@ def epoch_by_epoch(runs: pd.DataFrame, epochs: pd.DataFrame, paper, file: claims
         own = own[(own["system"] == curve.system) & (own["protocol"] == next(iter(paper.protocols)))]
         if len(own):
             first = own.iloc[0]
-            folds = ", ".join(map(str, own["fold"].dropna().unique()))
+            folds = ", ".join(str(int(n)) for n in own["fold"].dropna().unique())
             notes = "; ".join(filter(None, [_notes(own), f"folds {folds}" if folds.count(",") else ""]))
             setup = f"{first['protocol']}, {first['init']}, {first['device']}; {notes or 'the full setup'}"
             said.append(f"Ours, {curve.system}: {setup}.")
