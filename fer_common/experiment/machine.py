@@ -20,7 +20,8 @@ def describe(record: Record) -> None:
     for package in ("keras", record.backend, "numpy"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             record.versions[package] = importlib.metadata.version(package)
-    record.commit, record.dirty = commit()
+    if record.commit is None:
+        record.commit, record.dirty = commit()
 
 
 def commit() -> tuple[str | None, bool | None]:

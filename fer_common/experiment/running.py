@@ -55,6 +55,8 @@ def run(paper: Paper, system: str, protocol: str, setup: Any, options: Options, 
             return done
         _sweep(partial, final, options.resume)
         _say_data(say, this)
+        # Of the code that runs: when it ends, hours later, the checkout may be another one.
+        record.commit, record.dirty = machine.commit()
         try:
             this._start()
             paper.train(this)

@@ -1,9 +1,12 @@
 """mini-Xception: the network that was released, its setup, and its own command from start to record."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 
 from fer_common import records
+from fer_common.experiment import machine
 from reproductions import mini_xception
 from tests.conftest import ROOT, run_here, stop_after_first_epoch
 
@@ -39,10 +42,12 @@ def test_it_has_the_arrays_of_the_released_network():
 @pytest.mark.smoke
 @pytest.mark.parametrize("protocol", mini_xception.PAPER.protocols)
 def test_a_short_run_leaves_its_record(protocol, tmp_path):
-    run_here(*SMOKE, "--protocol", protocol, "--epochs", 2, "--runs", tmp_path)
+    with mock.patch.object(machine, "commit", side_effect=[("as it began", False), ("as it ended", True)]):
+        run_here(*SMOKE, "--protocol", protocol, "--epochs", 2, "--runs", tmp_path)
     [folder] = records.find(tmp_path)
     record, history, predictions = records.read(folder)
     assert (record.status, record.protocol, len(history)) == ("ok", protocol, 2)
+    assert (record.commit, record.dirty) == ("as it began", False)
     records.verify_metrics(record, record.task, predictions)
     roles = {usage: set(predictions.role[predictions.usage == usage]) for usage in np.unique(predictions.usage)}
     tested = "score" if protocol == "official" else "select"
