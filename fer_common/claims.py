@@ -4,8 +4,9 @@ Values stay text, because their decimals matter (`0.90` is not `0.9`). Every err
 and key, not only the first. What a claim is worth is decided elsewhere: `tables` holds it against runs.
 """
 
+import difflib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -18,23 +19,36 @@ from fer_common.data.fer2013 import OFFICIAL_COUNTS
 
 FOLDER = Path(__file__).parent.parent / "reproductions" / "claims"
 
-Text = Annotated[str, msgspec.Meta(min_length=1)]
-Identifier = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_.]*$")]
-Numeral = Annotated[
-    str, msgspec.Meta(pattern=r"^-?[0-9]*\.?[0-9]+$", description="as printed, without the unit: '83.2', '.90'")
+# What a description says, an error says too: `expected ...`.
+Text = Annotated[str, msgspec.Meta(min_length=1, description="some text")]
+Identifier = Annotated[
+    str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_.]*$", description="lower-case letters, digits, _ and .")
 ]
-WholeNumber = Annotated[str, msgspec.Meta(pattern=r"^[0-9]+$")]
-Metric = Literal["accuracy", "precision", "recall", "f1", "auc", "log_loss"]
-Unit = Literal["fraction", "percent", "nats"]
+Numeral = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^-?([0-9]+\.?[0-9]*|\.[0-9]+)$",
+        description="a number as printed, without unit: '83.2', '.90'",
+    ),
+]
+WholeNumber = Annotated[str, msgspec.Meta(pattern=r"^[0-9]+$", description="a whole number")]
+Support = Annotated[str, msgspec.Meta(pattern=r"^[0-9]+(\.0*)?$", description="a whole number of images")]
+Runs = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^(one|several|unstated|[2-9]|[1-9][0-9]+)$", description="one, several, unstated, or how many runs"
+    ),
+]
+Metric = Literal["accuracy", "precision", "recall", "f1", "auc", "log_loss", "ovr_accuracy"]
+"""`ovr_accuracy`: of one class against the rest; its mean over the classes is the `mean_ovr_accuracy` of `also`."""
+Unit = Literal["fraction", "percent", "nats", "count"]
+"""`count`: hits, of `n_images`."""
 Average = Annotated[
     str,
     msgspec.Meta(
-        description="`none` for accuracy and loss; `macro`, `weighted`, `unstated`; `lowest` or `highest` over the "
-        "classes; or the name of one class"
+        description="`none` for accuracy and loss; `macro`, `weighted`, `micro`, `unstated`; `lowest` or `highest` "
+        "over the classes; or the name of one class"
     ),
-]
-StatementKind = Literal[
-    "highest", "lowest", "range", "margin", "ranking", "split", "image_size", "contradiction", "undefined", "count"
 ]
 Images = Literal["test", "training", "validation", "unstated"]
 Usage = Literal["Training", "PublicTest", "PrivateTest"]
@@ -54,6 +68,11 @@ class PrintedNumber(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     def number(self) -> float:
         """The value on the metric's own scale: per cent divided by 100."""
         return float(self.value) / (100 if self.unit == "percent" else 1)
+
+    @property
+    def printed(self) -> str:
+        """The value as the paper has it: `83.2 %`, `0.83`."""
+        return self.value + (" %" if self.unit == "percent" else "")
 
     @property
     def half_unit(self) -> float:
@@ -82,6 +101,18 @@ class Claim(PrintedNumber, kw_only=True):
     headline: Literal["yes", "no"] = "no"
     """Whether the paper is known by this number; the README shows these."""
 
+    @property
+    def number(self) -> float:
+        return float(self.value) / int(self.n_images or 1) if self.unit == "count" else super().number
+
+    @property
+    def half_unit(self) -> float:
+        return 0.0 if self.unit == "count" else super().half_unit
+
+    @property
+    def printed(self) -> str:
+        return f"{self.value} of {self.n_images}" if self.unit == "count" else super().printed
+
 
 class ReportRow(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """One line of a classification report."""
@@ -90,7 +121,12 @@ class ReportRow(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     recall: Numeral | None = None
     f1: Numeral | None = None
     accuracy: Numeral | None = None
-    support: WholeNumber
+    support: Support | None = None
+    """scikit-learn prints `9.0` where nothing is hit; None where the report has no such column."""
+
+    def __post_init__(self):
+        if self.support is not None:
+            self.support = self.support.partition(".")[0]
 
 
 class Report(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -104,7 +140,7 @@ class Report(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     usage: Usage | None = None
     epoch: WholeNumber | None = None
     rows: dict[str, ReportRow]
-    """By class name, and `accuracy`, `macro`, `weighted` for the lines below."""
+    """By class name, and `accuracy`, `micro`, `macro`, `weighted` for the lines below."""
     note: Text | None = None
 
     def claims(self) -> Iterator[Claim]:
@@ -129,11 +165,11 @@ class Report(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class ConfusionMatrix(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A printed confusion matrix in shares: a row a true class, a column a predicted one."""
+    """A printed confusion matrix in shares or counts: a row a true class, a column a predicted one."""
 
     id: Identifier
     system: Identifier
-    unit: Literal["fraction", "percent"]
+    unit: Literal["fraction", "percent", "count"]
     where: Text
     images: Images = "unstated"
     usage: Usage | None = None
@@ -141,6 +177,10 @@ class ConfusionMatrix(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The predicted classes in the order of the columns."""
     rows: dict[str, list[Numeral]]
     """By true class, one value a column."""
+    unanswered: Text | None = None
+    """What the paper calls images that got no class ("no face"): a column of that name, or one that is not printed. The
+    other shares of a row then add up to less than all of it."""
+    epoch: WholeNumber | None = None
     note: Text | None = None
 
 
@@ -183,6 +223,14 @@ class DataSet(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Height and width in pixels."""
 
 
+FOLDER_FORM = {
+    "training folder of 28,821": (3993, 436, 4103, 7164, 4938, 3205, 4982),
+    "validation folder of 7,066": (960, 111, 1018, 1825, 1139, 797, 1216),
+}
+"""Another split of FER2013 that many use, by Kaggle's jonathanoheix/face-expression-recognition-dataset, in the order
+of EMOTIONS; the validation counts as anjaducic/EMOTION-RECOGNITION prints them (dataset_analysis.ipynb)."""
+
+
 def fer2013() -> DataSet:
     """FER2013's parts and their mergers, and what honest models are known to reach on PrivateTest, in per cent."""
     parts = {usage: np.array(counts) for usage, counts in OFFICIAL_COUNTS.items()}
@@ -192,6 +240,7 @@ def fer2013() -> DataSet:
         "all images": tuple(parts),
     }
     parts |= {name: np.sum([parts[part] for part in own], axis=0) for name, own in mergers.items()}
+    parts |= {name: np.array(own) for name, own in FOLDER_FORM.items()}
     counts = {name: dict(zip(EMOTIONS, map(str, own))) for name, own in parts.items()}
     source = (
         "honest single networks from scratch at 48 px to ImageNet weights at 224 px; above it, an explanation is due"
@@ -199,33 +248,90 @@ def fer2013() -> DataSet:
     return DataSet(name="FER2013", counts=counts, band=Band(low="71", high="77", source=source), image_size="48")
 
 
-class Statement(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Something the text says about its numbers, in our words."""
+class Statement(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
+    """Something the text says about its numbers, in our words; each kind has what can be asked of it."""
 
     id: Identifier
-    kind: StatementKind
     says: Text
     where: Text
     about: list[Text] = []
-    """Ids of the claims or reports it concerns, or numerals that it holds."""
-    of: Text | None = None
-    """Of `highest` and `lowest`: the class or system that is said to be it; of `margin`: the system that is ahead."""
-    metrics: list[Metric] = []
-    """In which metrics; the numbers come from the claims and reports of `about`."""
+    """Ids of the claims, reports or curves it concerns, or numerals that it holds."""
+
+    @property
+    def kind(self) -> str:
+        return str(self.__struct_config__.tag)
+
+
+class OfNumbers(Statement, kw_only=True):
+    """One that holds or not by the numbers of the claims and reports that it is about."""
+
+    metrics: list[Metric]
+
+
+class Extreme(OfNumbers, kw_only=True):
+    """A class or system that is said to have the highest or lowest number."""
+
+    of: Text
+
+
+class Highest(Extreme, kw_only=True, tag="highest"):
+    pass
+
+
+class Lowest(Extreme, kw_only=True, tag="lowest"):
+    pass
+
+
+class Between(OfNumbers, kw_only=True):
     low: Numeral | None = None
-    """Of `range`: the values are said to be this or more; of `margin`: the lead over each of the others."""
     high: Numeral | None = None
+    """One of the two at least."""
     unit: Literal["percent", "fraction"] = "percent"
     """Of `low` and `high`."""
+
+
+class Range(Between, kw_only=True, tag="range"):
+    """Values that are said to be `low` or more and `high` or less."""
+
     but_for: list[Text] = []
-    """Of `range`: the classes that it leaves out."""
-    order: list[Text] = []
-    """Of `ranking`: systems, the best first."""
-    parts: list[WholeNumber] = []
-    """Of `split`: the numbers of images that are said to be `shares` of the whole, in per cent."""
-    shares: list[Numeral] = []
-    pixels: list[WholeNumber] = []
-    """Of `image_size`: what is said of height and width."""
+    """The classes that it leaves out."""
+
+
+class Margin(Between, kw_only=True, tag="margin"):
+    """A system that is said to be ahead of each of the others by so much."""
+
+    of: Identifier
+
+
+class Ranking(OfNumbers, kw_only=True, tag="ranking"):
+    order: list[Identifier]
+    """Systems, the best first."""
+
+
+class Split(Statement, kw_only=True, tag="split"):
+    parts: list[WholeNumber]
+    """The numbers of images that are said to be `shares` of the whole, in per cent."""
+    shares: list[Numeral]
+
+
+class ImageSize(Statement, kw_only=True, tag="image_size"):
+    pixels: list[WholeNumber]
+    """What is said of height and width."""
+
+
+class Contradiction(Statement, kw_only=True, tag="contradiction"):
+    """Two things that a reader found to be said of one."""
+
+
+class Undefined(Statement, kw_only=True, tag="undefined"):
+    """Something that would have to be known and is not said."""
+
+
+class Remark(Statement, kw_only=True, tag="count"):
+    """Anything else, often a number of things."""
+
+
+AnyStatement = Highest | Lowest | Range | Margin | Ranking | Split | ImageSize | Contradiction | Undefined | Remark
 
 
 class Hypothesis(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -298,9 +404,10 @@ class ClaimsFile(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     matrices: list[ConfusionMatrix] = []
     curves: list[Curve] = []
     data_set: DataSet = msgspec.field(default_factory=fer2013)
-    runs: Literal["one", "several", "unstated"] = "unstated"
-    """Whether the printed numbers are of one run or means over several (folds, seeds), where the paper says so."""
-    statements: list[Statement] = []
+    runs: Runs = "unstated"
+    """Whether the printed numbers are of one run or means over several (folds, seeds), where the paper says so; a
+    number: means over so many runs on the same images."""
+    statements: list[AnyStatement] = []
     hypotheses: list[Hypothesis] = []
     context: list[Context] = []
     other_numerals: list[OtherNumeral] = []
@@ -308,6 +415,32 @@ class ClaimsFile(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     def all_claims(self) -> list[Claim]:
         """The claims, and those inside the reports."""
         return [*self.claims, *(claim for report in self.reports for claim in report.claims())]
+
+    @property
+    def n_runs(self) -> int | None:
+        """How many runs each number is a mean over; None where that is not said."""
+        return 1 if self.runs == "one" else int(self.runs) if self.runs.isdigit() else None
+
+
+def as_yaml(file: ClaimsFile) -> str:
+    """A claims file as text, without what is as by default; `read` gives it back."""
+    import yaml
+
+    def plain(value):
+        if isinstance(value, msgspec.Struct):
+            tag = value.__struct_config__.tag_field
+            own = {tag: value.__struct_config__.tag} if tag else {}
+            for each in msgspec.structs.fields(value):
+                made = each.default_factory is not msgspec.NODEFAULT
+                default = each.default_factory() if made else each.default
+                if getattr(value, each.name) != default:
+                    own[each.name] = plain(getattr(value, each.name))
+            return own
+        if isinstance(value, dict):
+            return {name: plain(each) for name, each in value.items()}
+        return [plain(each) for each in value] if isinstance(value, list) else value
+
+    return yaml.safe_dump(plain(file), sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)
 
 
 def schema() -> dict:
@@ -359,47 +492,57 @@ def read_as(kind: type, path: Path, cross_check: Callable[[Any, Any, list[str]],
         errors.append(f"is empty; expected the keys {', '.join(required)}")
     else:
         file = _convert(root, kind, "", errors)
-    if file is not None and not errors:
+    if file is not None:  # what could not be read is left out, and the rest looked at
         cross_check(file, root, errors)
-    if file is None or errors:
+    if errors:
         raise UserError(f"{path}: {len(errors)} error{'s' * (len(errors) > 1)}\n  " + "\n  ".join(errors))
     return file
 
 
 def _convert(node, kind: Any, key: str, errors: list[str]) -> Any:
-    """The value of a YAML node as `kind`; what does not fit is added to `errors`, and the rest is still looked at."""
+    """The value of a YAML node as `kind`; what does not fit is added to `errors` and left out of a list or an optional
+    field, so that the rest is still looked at."""
     import yaml
 
-    kind = _without_none(kind)
     line = f"line {node.start_mark.line + 1}, {key or 'top level'}"
+    kind = _one_kind(kind, node, line, errors)
+    if kind is None:
+        return None
     is_struct = isinstance(kind, type) and issubclass(kind, msgspec.Struct)
     if is_struct or get_origin(kind) is dict:
         if not isinstance(node, yaml.MappingNode):
             errors.append(f"{line}: expected keys with values")
             return None
+        tag_field = kind.__struct_config__.tag_field if is_struct else None
         found = {}
         for key_node, value_node in node.value:
             name, where = key_node.value, f"{key}.{key_node.value}".lstrip(".")
             at = f"line {key_node.start_mark.line + 1}, {where}"
             if name in found:
                 errors.append(f"{at}: the key is there twice; keep one")
+            elif is_struct and name == tag_field:
+                continue
             elif is_struct and name not in kind.__struct_fields__:
-                errors.append(f"{at}: unknown key; expected one of {', '.join(kind.__struct_fields__)}")
+                comma = "; if it is part of the text before it, quote that text: in {…} a comma begins a new key"
+                hint = comma if node.flow_style and value_node.value == "" else ""
+                errors.append(f"{at}: unknown key; expected one of {', '.join(kind.__struct_fields__)}{hint}")
             else:
                 inner = get_type_hints(kind, include_extras=True)[name] if is_struct else get_args(kind)[1]
                 found[name] = _convert(value_node, inner, where, errors)
         if is_struct:
-            required = (f.name for f in msgspec.structs.fields(kind) if f.required)
+            required = [f.name for f in msgspec.structs.fields(kind) if f.required]
             missing = [name for name in required if name not in found]
             if missing:
                 errors.append(f"{line}: missing {', '.join(missing)}")
-            return None if missing or None in found.values() else kind(**found)
-        return found
+            found = {name: value for name, value in found.items() if value is not None}
+            return kind(**found) if set(required) <= set(found) else None
+        return {name: value for name, value in found.items() if value is not None}
     if get_origin(kind) is list:
         if not isinstance(node, yaml.SequenceNode):
             errors.append(f"{line}: expected a list")
             return None
-        return [_convert(item, get_args(kind)[0], f"{key}[{i}]", errors) for i, item in enumerate(node.value)]
+        items = [_convert(item, get_args(kind)[0], f"{key}[{i}]", errors) for i, item in enumerate(node.value)]
+        return [item for item in items if item is not None]
     if not isinstance(node, yaml.ScalarNode):
         errors.append(
             f"{line}: expected one value, found a {'list' if isinstance(node, yaml.SequenceNode) else 'mapping'}"
@@ -412,26 +555,31 @@ def _convert(node, kind: Any, key: str, errors: list[str]) -> Any:
         return None
 
 
-def _without_none(kind: Any) -> Any:
+def _one_kind(kind: Any, node, line: str, errors: list[str]) -> Any:
+    """A union without its None; of one of structs the one that the node's tag names."""
+    if not (get_origin(kind) is Union or type(kind).__name__ == "UnionType"):
+        return kind
     options = [option for option in get_args(kind) if option is not type(None)]
-    is_union = get_origin(kind) is Union or type(kind).__name__ == "UnionType"
-    return options[0] if is_union and len(options) == 1 else kind
+    if len(options) == 1:
+        return options[0]
+    field = options[0].__struct_config__.tag_field
+    by_tag = {option.__struct_config__.tag: option for option in options}
+    pairs = node.value if isinstance(node.value, list) and all(isinstance(pair, tuple) for pair in node.value) else []
+    tag = next((value.value for name, value in pairs if name.value == field), None)
+    if tag not in by_tag:
+        said = f"missing {field}" if tag is None else f"{tag!r} is no {field}"
+        errors.append(f"{line}: {said}; expected one of {', '.join(by_tag)}")
+    return by_tag.get(tag)
 
 
 def _expected(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(get_args(kind))
-    if kind == Numeral:
-        return "a number as printed, without unit"
-    if kind == WholeNumber:
-        return "a whole number"
-    if kind == Identifier:
-        return "lower-case letters, digits, _ and ."
-    return "some text"
+    return next(meta.description for meta in kind.__metadata__ if meta.description)
 
 
 def _cross_check(file: ClaimsFile, root, errors: list[str]) -> None:
-    """What the schema cannot say: ids are unique, systems and classes known, averages sensible."""
+    """What the schema cannot say: ids are unique, everything that is named exists, averages and units are sensible."""
     lines: dict[str, int] = {}
 
     def collect(node):
@@ -444,6 +592,8 @@ def _cross_check(file: ClaimsFile, root, errors: list[str]) -> None:
                 collect(value)
 
     collect(root)
+    # Of items that could not be read, too: what names them is no second error.
+    known = {*lines, *(claim.id for claim in file.all_claims())}
     seen = set()
     items: list[Claim | Report | ConfusionMatrix | Curve | Statement | Hypothesis] = [*file.claims, *file.reports]
     items += [*file.matrices, *file.curves, *file.statements, *file.hypotheses]
@@ -452,7 +602,6 @@ def _cross_check(file: ClaimsFile, root, errors: list[str]) -> None:
         if item.id in seen:
             errors.append(f"{at}: the id is there twice; ids are unique in a file")
         seen.add(item.id)
-        system = None if isinstance(item, Hypothesis) else getattr(item, "system", None)
         if isinstance(item, Hypothesis):
             errors.extend(
                 f"{at}: neither {name} nor {name}_{task} is under systems"
@@ -460,38 +609,82 @@ def _cross_check(file: ClaimsFile, root, errors: list[str]) -> None:
                 for task in item.tasks
                 if not {name, f"{name}_{task}"} & set(file.systems)
             )
-        if system is not None and system not in file.systems:
-            errors.append(f"{at}: system {system} is not under systems; expected one of {', '.join(file.systems)}")
+        elif isinstance(item, Statement):
+            errors.extend(f"{at}: {said}" for said in _wrong_in_statement(file, item, known))
+        elif item.system not in file.systems:
+            errors.append(f"{at}: system {item.system} is not under systems; expected one of {', '.join(file.systems)}")
         if isinstance(item, Claim):
-            averages = ("none",) if item.metric in ("accuracy", "log_loss") else (*_AVERAGES, *file.classes)
-            if item.average not in averages:
-                errors.append(f"{at}: average {item.average} of {item.metric}; expected one of {', '.join(averages)}")
-            if (item.unit == "nats") != (item.metric == "log_loss"):
-                errors.append(f"{at}: unit {item.unit} of {item.metric}; a log_loss is in nats, nothing else is")
+            errors.extend(f"{at}: {said}" for said in _wrong_in_claim(file, item))
         errors.extend(f"{at}: {said}" for said in _beyond_its_unit(item))
         if isinstance(item, ConfusionMatrix):
-            expected = f"expected one of {', '.join(file.classes)}"
-            unknown = (name for name in (*item.rows, *item.columns) if name not in file.classes)
-            errors.extend(f"{at}: {name} is no class; {expected}" for name in unknown)
+            unknown = (name for name in item.rows if name not in file.classes)
+            columns = (name for name in item.columns if name not in (*file.classes, item.unanswered))
+            errors.extend(f"{at}: {name} is no class; {_meant(name, file.classes)}" for name in unknown)
+            hint = "; if it counts images without a class, name it under unanswered"
+            errors.extend(f"{at}: {name} is no class; {_meant(name, file.classes)}{hint}" for name in columns)
             for name, values in item.rows.items():
                 if len(values) != len(item.columns):
                     errors.append(
                         f"{at}: row {name} has {len(values)} values; expected {len(item.columns)}, as columns"
                     )
-        if isinstance(item, Curve) and len({len(values) for values in item.columns().values()}) != 1:
+        if isinstance(item, Curve) and len({len(values) for values in item.columns().values()}) > 1:
             errors.append(f"{at}: the columns of a curve have one value an epoch each; theirs differ in length")
         if isinstance(item, Report):
             for name, row in item.rows.items():
                 if name != "accuracy" and row.accuracy:
                     errors.append(f"{at}: row {name} has an accuracy; of one class that is its recall, say so")
-                if name not in (*file.classes, "accuracy", "macro", "weighted"):
-                    errors.append(f"{at}: row {name} is no class; expected one of {', '.join(file.classes)}")
+                if name not in (*file.classes, *TOTALS):
+                    errors.append(f"{at}: row {name} is no class; {_meant(name, [*file.classes, *TOTALS])}")
 
     for name, own in file.data_set.counts.items():
         if set(own) != set(file.classes):
             what = "needs a data_set of its own" if file.data_set.name == "FER2013" else f"{name} has {', '.join(own)}"
             errors.append(f"data_set: classes and counts must be of the same names; a file about other classes {what}")
             break
+
+
+TOTALS = ("accuracy", "micro", "macro", "weighted")
+"""The rows of a report that are no class."""
+AS_PRINTED = {"micro avg": "micro", "macro avg": "macro", "weighted avg": "weighted", "avg / total": "weighted"}
+"""The same by their names in scikit-learn's reports, old and new."""
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    """What a name that is unknown may be, and all that it could be."""
+    close = [AS_PRINTED[name.lower()]] if name.lower() in AS_PRINTED else difflib.get_close_matches(name, known, 1)
+    return (f"{close[0]} is; " if close else "") + f"expected one of {', '.join(known)}"
+
+
+def _wrong_in_claim(file: ClaimsFile, claim: Claim) -> Iterator[str]:
+    averages = ("none",) if claim.metric in ("accuracy", "log_loss") else (*_AVERAGES, *file.classes)
+    if claim.average not in averages:
+        yield f"average {claim.average} of {claim.metric}; {_meant(claim.average, averages)}"
+    if (claim.unit == "nats") != (claim.metric == "log_loss"):
+        yield f"unit {claim.unit} of {claim.metric}; a log_loss is in nats, nothing else is"
+    if claim.unit == "count" and claim.metric not in ("accuracy", "recall"):
+        yield f"unit count of {claim.metric}; hits are the count of an accuracy or a recall"
+    if claim.unit == "count" and not claim.n_images:
+        yield "unit count without n_images; hits are of so many images"
+
+
+def _wrong_in_statement(file: ClaimsFile, said: Statement, known: set[str]) -> Iterator[str]:
+    for name in said.about:
+        if name not in known and not re.fullmatch(r"[0-9.,]+", name):
+            yield f"about {name}: neither an id of this file nor a numeral; {_meant(name, sorted(known))}"
+    classes_and_systems = [*file.classes, *file.systems]
+    if isinstance(said, Extreme) and said.of not in classes_and_systems:
+        yield f"of {said.of}: neither class nor system; {_meant(said.of, classes_and_systems)}"
+    if isinstance(said, Between) and not (said.low or said.high):
+        yield f"a {said.kind} needs low, high or both"
+    systems = [said.of] if isinstance(said, Margin) else said.order if isinstance(said, Ranking) else []
+    yield from (
+        f"{name} is no system; {_meant(name, list(file.systems))}" for name in systems if name not in file.systems
+    )
+    if isinstance(said, Range):
+        wrong = [name for name in said.but_for if name not in classes_and_systems]
+        yield from (f"but_for {name}: neither class nor system; {_meant(name, classes_and_systems)}" for name in wrong)
+    if isinstance(said, Split) and len(said.parts) != len(said.shares):
+        yield f"{len(said.parts)} parts and {len(said.shares)} shares; expected one share a part"
 
 
 def _beyond_its_unit(item) -> Iterator[str]:
@@ -506,6 +699,13 @@ def _beyond_its_unit(item) -> Iterator[str]:
         cells = [("value", item.value)]
     else:
         return
+    if item.unit == "count":
+        broken = [value for _, value in cells if not value.isdigit()]
+        if broken:
+            yield f"{broken[0]} is no count of images; expected a whole number"
+        elif isinstance(item, Claim) and item.n_images and int(item.value) > int(item.n_images):
+            yield f"value: {item.value} of {item.n_images} images; hits cannot exceed images"
+        return
     limit = {"fraction": 1, "percent": 100, "nats": float("inf")}[item.unit]
     beyond = [(where, value) for where, value in cells if not 0 <= float(value) <= limit]
     if not beyond:
@@ -514,13 +714,13 @@ def _beyond_its_unit(item) -> Iterator[str]:
     others = f", and {len(beyond) - 1} more" if len(beyond) > 1 else ""
     fix = f"expected 0 to {limit}" if limit < float("inf") else "expected 0 or more"
     if isinstance(item, ConfusionMatrix) and all(float(value).is_integer() for _, value in cells):
-        fix += "; these look like counts, and a matrix is entered in shares: divide each row by its total"
+        fix += "; these look like counts: unit: count"
     elif item.unit == "fraction" and 1 < float(value) <= 100:
         fix += ", or unit: percent"
     yield f"{where}: {value} in {item.unit}{others}; {fix}"
 
 
-_AVERAGES = ("macro", "weighted", "unstated", "lowest", "highest")
+_AVERAGES = ("macro", "weighted", "micro", "unstated", "lowest", "highest")
 
 
 def numerals(text: str) -> list[str]:
@@ -531,11 +731,17 @@ def numerals(text: str) -> list[str]:
 def printed_numerals(file: ClaimsFile) -> set[str]:
     """Every numeral that a claims file accounts for."""
     found = {claim.value for claim in file.all_claims()} | {context.value for context in file.context}
-    found |= {row.support for report in file.reports for row in report.rows.values()}
+    found |= {row.support for report in file.reports for row in report.rows.values() if row.support}
     found |= {value for matrix in file.matrices for row in matrix.rows.values() for value in row}
     found |= {value for curve in file.curves for values in curve.columns().values() for value in values}
     found |= {claim.epoch for claim in file.all_claims() if claim.epoch}
     found |= {claim.n_images for claim in file.all_claims() if claim.n_images}
     for said in file.statements:
-        found |= {*said.about, *said.parts, *said.shares, *said.pixels, *filter(None, (said.low, said.high))}
+        found |= set(said.about)
+        if isinstance(said, Between):
+            found |= {value for value in (said.low, said.high) if value}
+        if isinstance(said, Split):
+            found |= {*said.parts, *said.shares}
+        if isinstance(said, ImageSize):
+            found |= set(said.pixels)
     return found | {other.numeral for other in file.other_numerals}

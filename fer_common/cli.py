@@ -10,9 +10,10 @@ from json import dumps
 from pathlib import Path
 from typing import Annotated, Literal
 
+import msgspec
 import tyro
 
-from fer_common import NoData, UserError, experiment, records
+from fer_common import NoData, UserError, experiment, files, records
 from fer_common.experiment import RUNS
 from reproductions import PAPERS, load
 
@@ -178,42 +179,65 @@ class Papers:
 
 def audit(
     papers: tyro.conf.Positional[tuple[str, ...]] = (),
+    system: str | None = None,
+    images: Literal["test", "validation", "training", "unstated"] = "unstated",
+    write: Path | None = None,
     verbose: bool = False,
+    json: bool = False,
     strict: bool = False,
     out: Path | None = None,
 ) -> None:
-    """Can the printed numbers be true? Arithmetic on claims files; nothing is trained.
+    """Can the printed numbers be true? Arithmetic on what is printed; nothing is trained.
 
     Args:
-        papers: papers of the suite, or claims files of any other; default: all of the suite.
-        verbose: every finding, not one paragraph a paper.
+        papers: papers of the suite (default: all), claims files, or files as programs print them: a
+            classification_report, a confusion matrix, a log of Keras.
+        system: of files as programs print them: they are of this one system, and are held against each other.
+        images: of files as programs print them: what their images are.
+        write: write what was read of files as programs print them as a claims file, to go on with.
+        verbose: every finding with the numbers behind it.
+        json: every finding as JSON.
         strict: exit with status 1 if anything is inconsistent.
         out: a folder for audit.csv and audit.md.
     """
     from fer_common import audit as auditor
     from fer_common import claims
+    from fer_common.audit import pasted
 
-    rows, inconsistent = [], False
-    for name in papers or sorted(path.stem for path in claims.FOLDER.glob("*.yaml")):
+    printed = [Path(name) for name in papers if Path(name).is_file() and Path(name).suffix not in (".yaml", ".yml")]
+    together = [printed] if system and printed else [[path] for path in printed]
+    read = [pasted.claims_file(paths, system=system, images=images) for paths in together]
+    names = [name for name in papers if Path(name) not in printed]
+    for name in names or ([] if read else sorted(path.stem for path in claims.FOLDER.glob("*.yaml"))):
         path = claims.FOLDER / f"{name}.yaml"
-        if not path.exists() and not (path := Path(name)).exists():
+        if not path.exists() and not (path := Path(name)).is_file():
             known = ", ".join(sorted(own.stem for own in claims.FOLDER.glob("*.yaml")))
             raise UserError(f"There is no claims file {name}; give the path of one, or one of {known}.")
-        file = claims.read(path)
+        read.append(claims.read(path))
+    if write:
+        if len(together) != 1 or names:
+            raise UserError("--write takes one file as a program prints it, or several of one --system.")
+        named = msgspec.structs.replace(read[0], paper=pasted.identifier(write.stem))
+        files.write_whole(write, claims.as_yaml(named))
+
+    rows = []
+    for file in read:
         found = auditor.audit(file)
-        print(auditor.summary(file, found))
-        for row in auditor.rows(file, found) if verbose else ():
-            print(f"  {row['verdict']}: {row['about']} ({row['check']})\n    {row['evidence']}")
-            for key, said in (("condition", "only if"), ("settle", "would settle it:"), ("matters", "concerns")):
-                if row[key]:
-                    print(f"    {said} {row[key]}")
+        own = auditor.rows(file, found)
+        rows += own
+        if json:
+            continue
+        print(auditor.summary(file, found) if not (papers or verbose) else auditor.told(file, found, verbose))
         print()
-        rows += auditor.rows(file, found)
-        inconsistent |= any(finding.verdict == "inconsistent" for finding in found)
+    if json:
+        print(dumps(rows, indent=1, ensure_ascii=False))
+    if write and not json:
+        print(f"claims file written to {write}: name the paper, the places and the headline, and audit it again")
     if out:
         auditor.write(rows, out)
-        print(f"audit written to {out} as csv and md")
-    if strict and inconsistent:
+        if not json:
+            print(f"audit written to {out} as csv and md")
+    if strict and any(row["verdict"] == "inconsistent" for row in rows):
         sys.exit(1)
 
 

@@ -1,6 +1,7 @@
 """True reports, matrices and headlines as papers print them, drawn at random, and ways to tamper with them."""
 
 import re
+from collections.abc import Callable
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
 
 import numpy as np
@@ -32,18 +33,36 @@ def write(value: float, decimals: int, rounding: str) -> str:
     return str(Decimal(repr(float(value))).quantize(Decimal(1).scaleb(-decimals), rounding=rounding))
 
 
+def writers(rng: np.random.Generator, printed: str, n: int) -> list[Callable[[float], str]]:
+    """How each of n tables prints its numbers: `rounded`, all alike; `mixed`, each in its own way; `float32` or
+    `float64`, with all the digits that such a number has."""
+    if printed in ("float32", "float64"):
+        return [lambda value: f"{Decimal(repr(float(np.dtype(printed).type(value)))):f}"] * n
+    ways = [(int(rng.integers(2, 5)), str(rng.choice(ROUNDINGS))) for _ in range(n)]
+    ways = ways if printed == "mixed" else ways[:1] * n
+    return [lambda value, decimals=decimals, how=how: write(value, decimals, how) for decimals, how in ways]
+
+
 def file_of(
-    matrices: list[np.ndarray], rng: np.random.Generator, *, runs: str = "one", whole: bool = False
+    matrices: list[np.ndarray],
+    rng: np.random.Generator,
+    *,
+    runs: str = "one",
+    whole: bool = False,
+    printed: str = "rounded",
 ) -> ClaimsFile:
     """What a paper prints of confusion matrices of one system (one a run, means over them): the report, the matrix in
-    per cent, and the headlines. `whole`: no row of the report is left out, and accuracy is accuracy."""
-    decimals, rounding = int(rng.integers(2, 5)), str(rng.choice(ROUNDINGS))
-    decimals_of_matrix, one_vs_rest, partial = int(rng.integers(0, 4)), *(rng.random(2) < (0 if whole else 0.1))
+    per cent, and the headlines, all of the same test images. `whole`: no row of the report is left out, and accuracy is
+    accuracy. printed: as in `writers`."""
+    out, out_claim, out_cell = writers(rng, printed, 3)
+    one_vs_rest, partial = rng.random(2) < (0 if whole else 0.1)
     classes = [f"class_{i}" for i in range(len(matrices[0]))]
     sizes = matrices[0].sum(1)
+    if printed == "rounded":  # a matrix has other decimals, not another rounding
+        decimals_of_matrix, rounding = int(rng.integers(0, 4)), _rounding_of(out)
 
-    def out(value):
-        return write(value, decimals, rounding)
+        def out_cell(value):
+            return write(value, decimals_of_matrix, rounding)
 
     scores = {}
     for average in (None, "macro", "weighted"):
@@ -73,32 +92,30 @@ def file_of(
     average = str(rng.choice(["macro", "weighted", "unstated"]))
     p, r, f = scores["macro" if average == "unstated" else average]
     common = {"system": "net", "unit": "fraction", "where": "Table 1", "images": "test"}
-    claims = [Claim(id="accuracy", metric="accuracy", value=out(accuracy), **common)]
+    claims = [Claim(id="accuracy", metric="accuracy", value=out_claim(accuracy), **common)]
     if len(matrices) == 1:
         n_errors = matrices[0].sum() - np.trace(matrices[0])
         costs = np.r_[
             np.log(2) + rng.exponential(1, n_errors), -np.log(rng.uniform(0.5, 1, matrices[0].sum() - n_errors))
         ]
-        loss = write(np.minimum(costs, 16).mean(), decimals, rounding)
+        loss = out_claim(np.minimum(costs, 16).mean())
         claims[0].epoch = "5"
         claims.append(Claim(id="loss", metric="log_loss", value=loss, **common | {"unit": "nats"}, epoch="5"))
     for metric, value in (("precision", p), ("recall", r), ("f1", f)):
-        claims.append(Claim(id=metric, metric=metric, value=out(value), average=average, **common))
+        claims.append(Claim(id=metric, metric=metric, value=out_claim(value), average=average, **common))
     return ClaimsFile(
         paper="drawn",
         reference=Reference(),
         classes=classes,
         systems={"net": "drawn"},
         claims=claims,
-        reports=[Report(id="report", system="net", unit="fraction", where="Table 2", rows=rows)],
+        reports=[Report(id="report", rows=rows, **common | {"where": "Table 2"})],
         matrices=[
             ConfusionMatrix(
                 id="matrix",
-                system="net",
-                unit="percent",
-                where="Table 3",
                 columns=classes,
-                rows={name: [write(v, decimals_of_matrix, rounding) for v in row] for name, row in zip(classes, share)},
+                rows={name: [out_cell(value) for value in row] for name, row in zip(classes, share)},
+                **common | {"where": "Table 3", "unit": "percent"},
             )
         ],
         data_set=DataSet(name="drawn", counts={"test": dict(zip(classes, map(str, sizes)))}),
@@ -106,15 +123,37 @@ def file_of(
     )
 
 
-def draw_file(rng: np.random.Generator) -> ClaimsFile:
-    """A true paper: of one run, or of means over folds of the same size."""
+def _rounding_of(out: Callable[[float], str]) -> str:
+    """Which of ROUNDINGS a writer has."""
+    return out.__defaults__[1]
+
+
+def draw_file(rng: np.random.Generator, printed: str = "rounded") -> ClaimsFile:
+    """A true paper: of one run, or of means over five runs on as many images of each class."""
     if rng.random() < 0.7:
-        return file_of([draw_counts(rng)], rng, runs=str(rng.choice(["one", "unstated"])))
+        return file_of([draw_counts(rng)], rng, runs=str(rng.choice(["one", "unstated"])), printed=printed)
     first = draw_counts(rng)
     others = [
         np.array([rng.multinomial(row.sum(), (row + 0.3) / (row + 0.3).sum()) for row in first]) for _ in range(4)
     ]
-    return file_of([first, *others], rng, runs=str(rng.choice(["several", "unstated"])))
+    return file_of([first, *others], rng, runs=str(rng.choice(["several", "unstated", "5"])), printed=printed)
+
+
+def draw_table(rng: np.random.Generator) -> dict[str, list[str]]:
+    """An honest table of results: accuracy, precision, recall and F1 (macro or weighted) of three to six systems on the
+    same images, by metric."""
+    n_systems, unit, decimals = int(rng.integers(3, 7)), *((1, 2), (1, 3), (100, 0), (100, 1))[rng.integers(4)]
+    sizes = rng.multinomial(3589, rng.dirichlet(np.full(7, rng.choice([3.0, 100.0]))))
+    average, skill = str(rng.choice(["macro", "weighted"])), rng.uniform(0.3, 0.9)
+    table: dict[str, list[str]] = {"accuracy": [], "precision": [], "recall": [], "f1": []}
+    for _ in range(n_systems):
+        right = np.clip(skill + rng.normal(0, 0.05) + rng.normal(0, 0.08, 7), 0.1, 0.99)
+        shares = [np.where(np.arange(7) == k, p, (1 - p) / 6) for k, p in enumerate(right)]
+        matrix = np.array([rng.multinomial(n, own) for n, own in zip(sizes, shares)])
+        scores = precision_recall_fscore_support(*as_predictions(matrix), average=average, zero_division=0)[:3]
+        for own, value in zip(table.values(), (np.trace(matrix) / matrix.sum(), *scores)):
+            own.append(write(unit * value, decimals, ROUND_HALF_UP))
+    return table
 
 
 def scikit_learn_file(matrix: np.ndarray, digits: int) -> ClaimsFile:
@@ -147,7 +186,8 @@ def scikit_learn_file(matrix: np.ndarray, digits: int) -> ClaimsFile:
 
 def tampered(file: ClaimsFile, kind: str, rng: np.random.Generator, by: float = 0.05) -> ClaimsFile:
     """A copy with numbers changed: `one cell`, `one average`, `accuracy`, or `whole rows` (precision and recall raised
-    with their F1 made to match)."""
+    with their F1 made to match) of the report; `one support` of it, by a whole number; `accuracy claim`, the accuracy
+    beside it; `matrix cell`, one share of a row."""
     import msgspec
 
     file = msgspec.convert(msgspec.to_builtins(file), ClaimsFile)
@@ -167,6 +207,15 @@ def tampered(file: ClaimsFile, kind: str, rng: np.random.Generator, by: float = 
         setattr(row, metric, raised(getattr(row, metric)))
     elif kind == "accuracy":
         report.rows["accuracy"].accuracy = raised(report.rows["accuracy"].accuracy)
+    elif kind == "accuracy claim":
+        file.claims[0].value = raised(file.claims[0].value)
+    elif kind == "one support":
+        row.support = str(int(row.support) + max(1, round(by * int(row.support))))
+    elif kind == "matrix cell":
+        cells = file.matrices[0].rows[str(rng.choice(file.classes))]
+        k = int(rng.integers(len(cells)))
+        places = len(cells[k].partition(".")[2])
+        cells[k] = write(min(100.0, float(cells[k]) + 100 * by), places, ROUND_HALF_UP)
     else:
         for row in (report.rows[name] for name in file.classes):
             row.precision, row.recall = raised(row.precision), raised(row.recall)

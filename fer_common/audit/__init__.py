@@ -6,11 +6,13 @@ not exclude; which one it needs otherwise is said. Numbers are inconsistent; peo
 
 import csv
 import io
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 from fer_common.audit.checks import CHECKS
 from fer_common.audit.finding import MATTERS, VERDICTS, Finding
+from fer_common.audit.printed import ROUNDINGS
 from fer_common.claims import ClaimsFile
 from fer_common.files import write_whole
 
@@ -23,11 +25,29 @@ def audit(file: ClaimsFile) -> list[Finding]:
     theirs = {item.id for item in items if item.system in systems}
     found = []
     for check in CHECKS:
-        for finding in check(file):
+        for finding in _plain_or_twice(check, file):
             about = set(finding.about)
             near = 0 if about & numbers else 1 if about & theirs else 2
             found.append(replace(finding, matters=MATTERS[near]))
     return found
+
+
+def _plain_or_twice(check, file: ClaimsFile) -> list[Finding]:
+    """What a check finds with numbers that were rounded once or cut; what is inconsistent then is asked for again with
+    numbers that were rounded, typed, and rounded again."""
+    found = list(check(file, ROUNDINGS))
+    if not any(finding.verdict == "inconsistent" for finding in found):
+        return found
+    again = [f for f in check(file, (*ROUNDINGS, "rounded twice")) if f.verdict == "inconsistent"]
+    still = Counter((f.check, f.about) for f in again)
+    before = Counter((f.check, f.about) for f in found if f.verdict == "inconsistent")
+    twice = "some of the numbers were rounded twice, to more digits before"
+    return [
+        replace(f, verdict="consistent only if", condition=twice)
+        if f.verdict == "inconsistent" and still[f.check, f.about] < before[f.check, f.about]
+        else f
+        for f in found
+    ]
 
 
 def summary(file: ClaimsFile, found: list[Finding]) -> str:
@@ -42,22 +62,40 @@ def summary(file: ClaimsFile, found: list[Finding]) -> str:
     return f"{file.paper}: {numbers}. {said}".strip()
 
 
-COLUMNS = ("paper", "check", "verdict", "about", "matters", "evidence", "condition", "settle")
+LISTED = 8
+
+
+def told(file: ClaimsFile, found: list[Finding], verbose: bool) -> str:
+    """The findings of one file line by line, the gravest first: all with their numbers, or the first in a sentence."""
+    counted = ", ".join(f"{n} {verdict}" for verdict in VERDICTS if (n := sum(f.verdict == verdict for f in found)))
+    lines = [f"{file.paper}: {counted or 'no number is printed that could be checked'}"]
+    ordered = sorted(found, key=lambda f: (VERDICTS.index(f.verdict), MATTERS.index(f.matters)))
+    grave = [finding for finding in ordered if finding.verdict != "consistent"]
+    shown = ordered if verbose else (grave or ordered)[:LISTED]
+    for finding in shown:
+        lines.append(f"  {finding.verdict}: {finding.says}")
+        if verbose:
+            lines.append(f"    about: {', '.join(finding.about)} ({finding.check}; {finding.matters})")
+            lines += [f"    numbers: {finding.evidence}"] * bool(finding.evidence)
+        lines += [f"    only if {finding.condition}"] * bool(finding.condition)
+        lines += [f"    would settle it: {finding.settle}"] * bool(verbose and finding.settle)
+        lines += [f"    not compared: {finding.uncompared}"] * bool(finding.uncompared)
+    if len(shown) < len(found):
+        lines.append(f"  and {len(found) - len(shown)} more; --verbose has them, and the numbers behind each")
+    return "\n".join(lines)
+
+
+COLUMNS = (
+    "paper", "check", "verdict", "about", "matters", "says", "evidence", "condition", "settle", "uncompared"
+)  # fmt: skip
 
 
 def rows(file: ClaimsFile, found: list[Finding]) -> list[dict[str, str]]:
     """The findings as rows of a table, the gravest first."""
     return [
-        {
-            "paper": file.paper,
-            "check": finding.check,
-            "verdict": finding.verdict,
-            "about": ", ".join(finding.about),
-            "matters": finding.matters,
-            "evidence": finding.evidence,
-            "condition": finding.condition,
-            "settle": finding.settle,
-        }
+        {"paper": file.paper}
+        | {name: getattr(finding, name) for name in COLUMNS[1:]}
+        | {"about": ", ".join(finding.about)}
         for finding in sorted(found, key=lambda f: (VERDICTS.index(f.verdict), MATTERS.index(f.matters)))
     ]
 

@@ -1,7 +1,7 @@
 """Can whole numbers of images give what is printed? Accuracies, classification reports, confusion matrices.
 
 Each function decides one reading and errs on one side alone: where it cannot search everything it widens, so that a
-true table is never called infeasible.
+true table is never called infeasible. Large tables are searched in floating point, with a slack that widens too.
 """
 
 import functools
@@ -12,6 +12,9 @@ from fractions import Fraction
 import numpy as np
 
 from fer_common.audit.printed import Bounds, whole_numbers
+
+SLACK = 1e-9  # of a whole number; bounds of five digits are further from one unless they contain it
+STEPS = 30_000_000  # of additions in the search over totals of a report: a tenth of a second
 
 
 def accuracy_is_possible(accuracy: Bounds, n_images: int) -> bool:
@@ -40,76 +43,141 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Counts:
-    """One possibility for a class: `hits` of its images found, `fewest` to `most` images called by its name."""
+class Options:
+    """The possibilities of a class, int64 (N,) each: `hits` of its images found, `fewest` to `most` images called by
+    its name."""
 
-    hits: int
-    fewest: int
-    most: int
+    hits: np.ndarray
+    fewest: np.ndarray
+    most: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.hits)
 
 
-def row_counts(row: Row, n_images: int) -> list[Counts]:
+def _up(values) -> np.ndarray:
+    return np.ceil(values - SLACK - 1e-13 * np.abs(values)).astype(np.int64)
+
+
+def _down(values) -> np.ndarray:
+    return np.floor(values + SLACK + 1e-13 * np.abs(values)).astype(np.int64)
+
+
+def row_options(row: Row, n_images: int) -> Options:
     """Every number of hits, with the numbers of predictions, that gives the printed precision, recall and F1.
 
     precision = hits / predictions, recall = hits / support, F1 = 2 hits / (support + predictions). Without hits all
     three are 0, or what a library prints for an undefined one (0 or 1).
     """
-    found = []
     low, high = row.recall or (Fraction(0), Fraction(1))
     # A class without images has no recall; whatever is printed for it says nothing.
-    for hits in whole_numbers(low * row.support, high * row.support) if row.support else [0]:
-        fewest, most = hits, hits + n_images - row.support
-        if hits == 0:
-            undefined = [bound for bound in (row.precision, row.f1) if bound and bound[0] > 0 and bound[1] < 1]
-            never = row.f1 and row.f1[0] > 0 and row.support
-            if not undefined and not never:
-                found.append(Counts(0, 0, 0 if row.precision and row.precision[0] > 0 else most))
-            continue
-        if row.precision:
-            p_low, p_high = row.precision
-            fewest = max(fewest, -((-hits * p_high.denominator) // p_high.numerator)) if p_high else most + 1
-            most = min(most, hits * p_low.denominator // p_low.numerator) if p_low else most
-        if row.f1:
-            f_low, f_high = row.f1
-            if not f_high:
-                continue
-            fewest = max(fewest, -((-2 * hits * f_high.denominator) // f_high.numerator) - row.support)
-            most = min(most, 2 * hits * f_low.denominator // f_low.numerator - row.support) if f_low else most
-        if fewest <= most:
-            found.append(Counts(hits, fewest, most))
-    return found
+    possible = whole_numbers(low * row.support, high * row.support) if row.support else range(1)
+    hits = np.arange(possible.start, max(possible.start, possible.stop), dtype=np.int64)
+    fewest, most = hits.copy(), hits + (n_images - row.support)
+    some = hits > 0
+    if row.precision:
+        p_low, p_high = map(float, row.precision)
+        fewest = np.maximum(fewest, _up(hits / p_high)) if p_high else np.where(some, most + 1, fewest)
+        most = np.minimum(most, _down(hits / p_low)) if p_low else most
+    if row.f1:
+        f_low, f_high = map(float, row.f1)
+        fewest = (
+            np.maximum(fewest, _up(2 * hits / f_high) - row.support) if f_high else np.where(some, most + 1, fewest)
+        )
+        most = np.minimum(most, _down(2 * hits / f_low) - row.support) if f_low else most
+    if len(hits) and hits[0] == 0:
+        undefined = [bound for bound in (row.precision, row.f1) if bound and bound[0] > 0 and bound[1] < 1]
+        never = row.f1 and row.f1[0] > 0 and row.support
+        one = row.precision and row.precision[0] > 0  # what a library prints where nothing was called by the name
+        fewest[0], most[0] = (1, 0) if undefined or never else (0, 0 if one else n_images - row.support)
+    kept = fewest <= most
+    return Options(hits[kept], fewest[kept], most[kept])
 
 
-def report_is_possible(options: Sequence[Sequence[Counts]], n_images: int, accuracy: Bounds | None) -> bool:
-    """Whether one possibility of each class can be chosen so that predictions add up to the images, and hits to the
-    accuracy. For every total of hits the totals of predictions are widened to an interval."""
-    reached: dict[int, tuple[int, int]] = {0: (0, 0)}
+def hits_in_all(rows: Sequence[Row], options: Sequence[Options], n_images: int) -> tuple[np.ndarray, bool]:
+    """(int (H,) totals of hits that a report allows, whether every whole number was tried).
+
+    One possibility of each class is chosen so that the predictions add up to the images. For every total of hits the
+    totals of predictions are widened to an interval. Where that is too long a search, hits and predictions need not be
+    whole: the totals are then all those between the two ends of a linear programme.
+    """
+    if any(not len(own) for own in options):
+        return np.zeros(0, np.int64), True
+    spans = np.cumsum([int(own.hits[-1] - own.hits[0]) for own in options]) + 1
+    if sum(int(span) * len(own) for span, own in zip([1, *spans], options)) > STEPS:
+        return _hits_between(rows, options, n_images), False
+    first = 0
+    fewest, most = np.zeros(1), np.zeros(1)
     for own in options:
-        wider: dict[int, tuple[int, int]] = {}
-        for hits, (fewest, most) in reached.items():
-            for one in own:
-                low, high = wider.get(hits + one.hits, (n_images + 1, -1))
-                wider[hits + one.hits] = (min(low, fewest + one.fewest), max(high, most + one.most))
-        reached = wider
-    low, high = accuracy or (Fraction(0), Fraction(1))
-    wanted = whole_numbers(low * n_images, high * n_images)
-    return any(hits in wanted and span[0] <= n_images <= span[1] for hits, span in reached.items())
+        size = len(fewest) + int(own.hits[-1] - own.hits[0])
+        wider = np.full(size, np.inf), np.full(size, -np.inf)
+        for hits, low, high in zip(own.hits - own.hits[0], own.fewest, own.most):
+            part = slice(int(hits), int(hits) + len(fewest))
+            np.minimum(wider[0][part], fewest + low, out=wider[0][part])
+            np.maximum(wider[1][part], most + high, out=wider[1][part])
+        first += int(own.hits[0])
+        fewest, most = wider
+    return first + np.flatnonzero((fewest <= n_images) & (n_images <= most)), True
 
 
-def metric_range(options: Sequence[Counts], row: Row, metric: str) -> Bounds:
+def _hits_between(rows: Sequence[Row], options: Sequence[Options], n_images: int) -> np.ndarray:
+    from scipy.optimize import linprog
+
+    # hits, then predictions, of each class
+    k = len(rows)
+    limits = [(own.hits[0], own.hits[-1]) for own in options]
+    limits += [(own.fewest.min(), own.most.max()) for own in options]
+    at_most: list[tuple[np.ndarray, float]] = []
+    for i, (row, own) in enumerate(zip(rows, options)):
+        if own.hits[0] == 0 and (row.precision or row.f1):  # what is printed may be undefined
+            continue
+        for low, high, h, p, constant in (
+            *([(*map(float, row.precision), 1, 1, 0)] if row.precision else []),
+            *([(*map(float, row.f1), 2, 1, row.support)] if row.f1 else []),
+        ):
+            # low · (p + constant) ≤ h · hits ≤ high · (p + constant)
+            for sign, end in ((1, low), (-1, high)):
+                line = np.zeros(2 * k)
+                line[i], line[k + i] = -sign * h, sign * end * p
+                at_most.append((line, -sign * end * constant))
+        line = np.zeros(2 * k)
+        line[i], line[k + i] = 1, -1
+        at_most.append((line, 0.0))
+    ends = []
+    for sign in (1, -1):
+        found = linprog(
+            np.r_[np.full(k, sign), np.zeros(k)],
+            A_ub=np.array([line for line, _ in at_most]) if at_most else None,
+            b_ub=np.array([limit for _, limit in at_most]) if at_most else None,
+            A_eq=[np.r_[np.zeros(k), np.ones(k)]],
+            b_eq=[n_images],
+            bounds=limits,
+        )
+        if found.status == 2:  # infeasible
+            return np.zeros(0, np.int64)
+        ends.append(sign * found.fun)
+    return np.arange(int(_up(ends[0] - 1e-4)), int(_down(ends[1] + 1e-4)) + 1)
+
+
+def metric_range(own: Options, row: Row, metric: str) -> Bounds:
     """Lowest and highest precision, recall or F1 of a class over its possibilities; 0 to 1 where it is undefined."""
     if not row.support and metric != "precision":
         return Fraction(0), Fraction(1)
-    values = []
-    for one in options:
-        if metric == "recall":
-            values.append(Fraction(one.hits, row.support))
-        elif one.hits == 0:
-            values += [Fraction(0), Fraction(int(metric == "precision" and one.fewest == 0))]
-        elif metric == "precision":
-            values += [Fraction(one.hits, one.fewest), Fraction(one.hits, one.most)]
-        else:
-            values += [Fraction(2 * one.hits, row.support + n) for n in (one.fewest, one.most)]
+    if metric == "recall":
+        return Fraction(int(own.hits[0]), row.support), Fraction(int(own.hits[-1]), row.support)
+    some = own.hits > 0
+    hits = own.hits[some]
+    values = [Fraction(0)] * (not some.all())
+    if metric == "precision":
+        # what a library prints where nothing was called by the name
+        values += [Fraction(1)] * bool((own.fewest[~some] == 0).any())
+        scale, below = 1, (own.fewest[some], own.most[some])
+    else:
+        scale, below = 2, (row.support + own.fewest[some], row.support + own.most[some])
+    for predicted, pick in zip(below, (np.argmax, np.argmin)):
+        if len(hits):
+            best = pick(hits / predicted)
+            values.append(Fraction(scale * int(hits[best]), int(predicted[best])))
     return min(values), max(values)
 
 
@@ -126,7 +194,9 @@ def total_is_possible(row: Sequence[Bounds], n: int) -> bool:
 def totals(row: tuple[Bounds, ...], up_to: int) -> np.ndarray:
     """int (T,): the totals n ≤ up_to for which whole counts, adding up to n, give every printed share of the row."""
     n = np.arange(1, up_to + 1, dtype=np.int64)
-    low = [-((-n * bound[0].numerator) // bound[0].denominator) for bound in row]
-    high = [n * bound[1].numerator // bound[1].denominator for bound in row]
-    whole = np.all([a <= b for a, b in zip(low, high)], axis=0)
-    return n[whole & (np.sum(low, axis=0) <= n) & (n <= np.sum(high, axis=0))]
+    whole, fewest, most = np.ones(up_to, bool), np.zeros(up_to, np.int64), np.zeros(up_to, np.int64)
+    for low, high in row:
+        least, largest = _up(n * float(low)), _down(n * float(high))
+        whole &= least <= largest
+        fewest, most = fewest + least, most + largest
+    return n[whole & (fewest <= n) & (n <= most)]

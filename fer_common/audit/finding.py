@@ -18,18 +18,19 @@ class Finding:
     about: tuple[str, ...]
     """Ids in the claims file."""
     verdict: Verdict
-    evidence: str
-    """With its numbers, for a referee to paste."""
+    says: str
+    """In one sentence without its full stop, for an editor."""
+    evidence: str = ""
+    """The numbers behind it, for a referee to paste."""
     condition: str = ""
     """Of `consistent only if`: what must hold."""
     settle: str = ""
     """What would settle it."""
+    uncompared: str = ""
+    """What could not be held against it, and why."""
     matters: str = ""
     """How near it is to what the paper concludes, of MATTERS."""
 
     def sentence(self) -> str:
-        """Verdict, items and evidence in one sentence without its full stop."""
-        condition = f"; consistent only if {self.condition}" if self.condition else ""
-        verdict = self.verdict if not condition else ""
-        about = ", ".join(self.about[:3]) + (f" and {len(self.about) - 3} more" if len(self.about) > 3 else "")
-        return f"{about}: {verdict + ', ' if verdict else ''}{self.evidence}{condition}"
+        """What it says, and under which condition that can be true."""
+        return self.says + (f"; consistent only if {self.condition}" if self.condition else "")

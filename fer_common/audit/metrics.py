@@ -1,7 +1,7 @@
 """What printed metrics say of each other: averages, AUC, loss."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -52,16 +52,42 @@ def auc_of_hard_labels(matrix: np.ndarray) -> dict[str, float]:
     }
 
 
+def _called(cells: Sequence[Sequence[Bounds]], sizes: Sequence[int], k: int) -> tuple[Bounds, Bounds]:
+    """(hits of class k, images of other classes called by its name) with so many images a class."""
+    hits = sizes[k] * cells[k][k][0], sizes[k] * cells[k][k][1]
+    low, high = (sum(n * row[k][end] for j, (n, row) in enumerate(zip(sizes, cells)) if j != k) for end in (0, 1))
+    return hits, (Fraction(low), Fraction(high))
+
+
 def precisions(cells: Sequence[Sequence[Bounds]], sizes: Sequence[int]) -> list[Bounds]:
     """The precision of every class that shares of rows (rows true) allow with so many images a class; 0 to 1 where
     nothing need be predicted as it."""
     found = []
     for k in range(len(cells)):
-        own = [n * end for n, end in zip((sizes[k],) * 2, cells[k][k])]
-        others = [sum(n * row[k][end] for j, (n, row) in enumerate(zip(sizes, cells)) if j != k) for end in (0, 1)]
-        low = own[0] / (own[0] + others[1]) if own[0] + others[1] else Fraction(0)
-        high = own[1] / (own[1] + others[0]) if own[1] + others[0] else Fraction(1)
-        found.append((low if own[0] else Fraction(0), high))
+        hits, others = _called(cells, sizes, k)
+        low = hits[0] / (hits[0] + others[1]) if hits[0] else Fraction(0)
+        high = hits[1] / (hits[1] + others[0]) if hits[1] + others[0] else Fraction(1)
+        found.append((low, high))
+    return found
+
+
+def f1s(cells: Sequence[Sequence[Bounds]], sizes: Sequence[int]) -> list[Bounds]:
+    """The F1 of every class in the same way: 2 hits / (images + predictions)."""
+    found = []
+    for k, n in enumerate(sizes):
+        hits, others = _called(cells, sizes, k)
+        ends = [2 * h / (n + h + o) if n + h + o else Fraction(0) for h, o in zip(hits, reversed(others))]
+        found.append((ends[0], ends[1]))
+    return found
+
+
+def one_vs_rest_accuracies(cells: Sequence[Sequence[Bounds]], sizes: Sequence[int]) -> list[Bounds]:
+    """The accuracy of every class against the rest in the same way: 1 − (missed + wrongly called) / images."""
+    total, found = sum(sizes), []
+    for k, n in enumerate(sizes):
+        hits, others = _called(cells, sizes, k)
+        ends = [1 - Fraction(n - h + o) / total for h, o in zip(hits, reversed(others))]
+        found.append((max(Fraction(0), ends[0]), min(Fraction(1), ends[1])))
     return found
 
 
@@ -78,15 +104,21 @@ def loss_at_most(accuracy: Bounds, n_classes: int) -> float:
     return (1 - hits) * -math.log(CLIP) + hits * math.log(n_classes)
 
 
-def same_offsets(table: Sequence[Sequence[Fraction]]) -> list[tuple[int, int, Fraction]]:
-    """Pairs of columns (metrics) whose difference is one and the same in every row (system): (i, j, difference)."""
-    found = []
-    for i in range(len(table[0])):
-        for j in range(i + 1, len(table[0])):
-            differences = {row[i] - row[j] for row in table}
-            if len(differences) == 1:
-                found.append((i, j, differences.pop()))
-    return found
+def parallel(columns: Mapping[str, Sequence[Fraction]]) -> dict[str, Fraction]:
+    """The most columns (metrics, over systems) that differ by amounts that are the same in every row, with what each
+    lies below the first of them. Columns that are equal, as accuracy and weighted recall are by identity, count once.
+    """
+    different = {tuple(column): name for name, column in reversed(columns.items())}
+    names = [name for name in columns if name in different.values()]
+    best: dict[str, Fraction] = {}
+    for i, first in enumerate(names):
+        found = {first: Fraction(0)}
+        for other in names[i + 1 :]:
+            apart = {a - b for a, b in zip(columns[first], columns[other])}
+            if len(apart) == 1:
+                found[other] = apart.pop()
+        best = max(best, found, key=len)
+    return best
 
 
 def longest_straight_line(values: Sequence[str]) -> tuple[int, int, Fraction, float]:

@@ -1,35 +1,53 @@
 """What a printed number may have been before it was printed, as exact fractions."""
 
+import functools
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Literal
 
+from fer_common.claims import Claim
+
 Bounds = tuple[Fraction, Fraction]
 """Lowest and highest value, both included."""
 
-Rounding = Literal["rounded", "cut"]
+Rounding = Literal["rounded", "cut", "rounded twice"]
 FLOAT32 = Fraction(1, 2**22)
 """Relative error of a number after a few operations in float32, each of which is exact to 2^-24."""
 ROUNDINGS: tuple[Rounding, ...] = ("rounded", "cut")
+"""The plain ones. `rounded twice` is asked for where neither explains a number."""
 
 
+@functools.lru_cache(maxsize=100_000)  # several checks ask for the same numbers
 def bounds(value: str, unit: str, rounding: Rounding) -> Bounds:
     """The values that print as `value`, in fractions of 1 (nats for `nats`).
 
     `rounded` holds half-up and half-even alike, since both ends are included, and so the float noise of a tie; `cut`
-    is truncation. A number of six and more digits may have been computed in float32, as Keras does, and be printed
-    with digits that its arithmetic did not have: it is known to FLOAT32 of itself only.
+    is truncation; `rounded twice` is rounding a number that was rounded to a digit more (.87546 → .8755 → .876). A
+    number of six and more digits may have been computed in float32, as Keras does, and be printed with digits that its
+    arithmetic did not have: it is known to FLOAT32 of itself only.
     """
     scale = 100 if unit == "percent" else 1
     step = Fraction(1, 10 ** len(value.partition(".")[2]))
     number = Fraction(value)
-    low, high = (number, number + step) if rounding == "cut" else (number - step / 2, number + step / 2)
+    below, above = {"rounded": (step / 2, step / 2), "cut": (Fraction(0), step)}.get(rounding, (step * 11 / 20,) * 2)
+    low, high = number - below, number + above
     if max(len(value.replace(".", "").lstrip("-0")), len(value.partition(".")[2])) >= 6:
-        low, high = low - number * FLOAT32, high + number * FLOAT32
+        # Outwards to twelve decimals, since fractions of seventeen digits are slow to add up.
+        low = Fraction(math.floor((low - number * FLOAT32) * 10**12), 10**12)
+        high = Fraction(math.ceil((high + number * FLOAT32) * 10**12), 10**12)
     low = max(low, Fraction(0))
     if unit != "nats":
         high = min(high, Fraction(scale))
     return low / scale, high / scale
+
+
+def of_claim(claim: Claim, rounding: Rounding) -> Bounds:
+    """The values that print as a claim; a count of hits is exact."""
+    if claim.unit == "count":
+        share = Fraction(int(claim.value), int(claim.n_images or 1))
+        return share, share
+    return bounds(claim.value, claim.unit, rounding)
 
 
 def whole_numbers(low: Fraction, high: Fraction) -> range:
@@ -46,7 +64,8 @@ def mean(parts: Sequence[Bounds], weights: Sequence[int] | None = None) -> Bound
     """What the mean of values within `parts` can be; `weights` as in a weighted mean, all 1 without."""
     weights = weights or [1] * len(parts)
     total = sum(weights)
-    return tuple(sum(weight * part[end] for weight, part in zip(weights, parts)) / total for end in (0, 1))
+    low, high = (sum(weight * part[end] for weight, part in zip(weights, parts)) / total for end in (0, 1))
+    return low, high
 
 
 def percent(value: Fraction | float, decimals: int = 1) -> str:

@@ -1,0 +1,75 @@
+"""What a printed report or matrix makes of the metrics that a paper prints elsewhere."""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+
+from fer_common.audit.printed import Bounds
+from fer_common.claims import Claim, ConfusionMatrix, Curve, Report
+
+Key = tuple[str, str]
+"""Metric and average, as in a claim; `micro` is never one, since it is the accuracy."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One way to read a report or a matrix."""
+
+    of: str
+    """Which: of which sizes of classes, or shares of what."""
+    values: dict[Key, list[Bounds]] = field(default_factory=dict)
+    """What each metric can be; two bounds where a metric is computed in two ways."""
+    n_images: int | None = None
+    hits: np.ndarray | None = None
+    """Of one run: int (H,) the totals of hits that it allows among n_images; None where any between the bounds is."""
+
+
+def keys_of(claim: Claim) -> list[Key]:
+    """Under which keys of a reading a claim's number may be found."""
+    if claim.average == "micro":
+        return [("accuracy", "none")]
+    if claim.average == "unstated":
+        micro = [] if claim.metric == "auc" else [("accuracy", "none")]
+        return [(claim.metric, "macro"), (claim.metric, "weighted"), *micro]
+    return [(claim.metric, claim.average)]
+
+
+def over_classes(values: dict[Key, list[Bounds]], metric: str, classes: list[str]) -> dict[Key, list[Bounds]]:
+    """Lowest and highest of a metric over classes that are all there."""
+    own = [values[metric, label][0] for label in classes if (metric, label) in values]
+    if len(own) < len(classes):
+        return {}
+    return {
+        (metric, name): [(pick(low for low, _ in own), pick(high for _, high in own))]
+        for name, pick in (("lowest", min), ("highest", max))
+    }
+
+
+def plain(accuracy: Bounds, n_classes: int) -> Bounds:
+    """The accuracies whose mean over one-vs-rest problems, 1 − 2·error / K, is within `accuracy`."""
+    low, high = (max(Fraction(0), 1 - (1 - end) * n_classes / 2) for end in accuracy)
+    return low, high
+
+
+def same_images(
+    a: Claim | Report | ConfusionMatrix, b: Claim | Report | ConfusionMatrix | Curve
+) -> Literal["yes", "no", "unsaid"]:
+    """Whether a paper says that two of its items are of the same images and epoch."""
+    said = [(a.epoch, getattr(b, "epoch", None))]
+    if not isinstance(b, Curve):
+        said += [(a.usage, b.usage), (a.images, b.images), (_n_images(a), _n_images(b))]
+    if any(one != other for one, other in said if None not in (one, other) and "unstated" not in (one, other)):
+        return "no"
+    if not isinstance(b, Curve) and (a.images == b.images != "unstated" or a.usage == b.usage is not None):
+        return "yes"
+    return "unsaid"
+
+
+def _n_images(item: Claim | Report | ConfusionMatrix) -> str | None:
+    if isinstance(item, Claim):
+        return item.n_images if item.average in ("none", "macro", "weighted", "micro", "unstated") else None
+    if isinstance(item, Report):
+        return next((row.support for name, row in item.rows.items() if name == "accuracy"), None)
+    return None
