@@ -68,7 +68,7 @@ def balanced(sets: dict[str, list[int]]) -> Iterator[Part]:
     """Named sets with every class repeated to the size of the largest, or cut to that of the smallest, and shares of
     them."""
     for name, own in sets.items():
-        if len(set(own)) == 1:
+        if len(set(own)) == 1 or not min(own):
             continue
         for size, how in ((max(own), "repeated"), (min(own), "cut")):
             for share, f in {"all": Fraction(1), **SHARES}.items():
@@ -98,7 +98,7 @@ def by_class(supports: Sequence[int], parts: Iterator[Part]) -> tuple[list[Part]
     stratified, random, total = [], [], sum(supports)
     for part in parts:
         apart = [abs(n - expected) for n, expected in zip(supports, part.sizes, strict=True)]
-        f = float(part.n / sum(part.sizes)) if part.share == "all" else float(SHARES[part.share])
+        f = float(SHARES.get(part.share, 1))
         sd = [math.sqrt(float(expected) * (1 - f)) for expected in part.sizes]
         if all(far < 1 for far in apart):
             stratified.append(part)

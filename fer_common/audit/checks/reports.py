@@ -167,11 +167,15 @@ def _any_within(shares: np.ndarray, limits: Bounds) -> bool:
 
 
 def class_ranges(result: Read, label: str, metric: str) -> Bounds | None:
-    """What a metric of a class can be: by whole counts, or as printed."""
-    own = result.options.get(label)
-    if own is not None and len(own):
-        return counts.metric_range(own, result.rows[label], metric)
-    return getattr(result.rows[label], metric)
+    """What a metric of a class can be: by whole counts and as printed. What is printed for an undefined one counts,
+    since averages are taken over it."""
+    own, printed = result.options.get(label), getattr(result.rows[label], metric)
+    if own is None or not len(own):
+        return printed
+    low, high = counts.metric_range(own, result.rows[label], metric)
+    if printed and overlap((low, high), printed):
+        return max(low, printed[0]), min(high, printed[1])
+    return low, high
 
 
 def means(result: Read, metric: str, weights: Sequence[int] | None) -> list[Bounds]:
