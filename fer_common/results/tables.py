@@ -243,6 +243,11 @@ def readings(claim: Claim) -> Iterator[tuple[str, str]]:
     elif claim.metric == "auc":
         yield "auc.macro", "macro, from probabilities"
         yield "auc_hard.macro", "macro, from hard labels"
+    elif claim.average == "micro":
+        yield "accuracy", "micro, which is the accuracy"
+    elif claim.metric == "ovr_accuracy":
+        if claim.average == "macro":
+            yield "mean_ovr_accuracy", "mean one-vs-rest"
     elif claim.average == "unstated":
         for average in ("macro", "weighted"):
             yield f"{claim.metric}.{average}", f"unstated: {average}"
@@ -285,7 +290,8 @@ def compare(claim: Claim, paper: str, groups: list[Group], scores: Scores, judge
                     | vars(verdict)
                     | {"assumed": "n_images" if verdict.assumed else "", "notes": group.notes}
                 )
-    return rows or [base | {"average": claim.average, "epoch": claim.epoch, "n_runs": 0, "verdict": "not run"}]
+    nothing = "not run" if list(readings(claim)) else "not measured"
+    return rows or [base | {"average": claim.average, "epoch": claim.epoch, "n_runs": 0, "verdict": nothing}]
 
 
 def same_images(claim: Claim, group: Group, image_set: ImageSet, scores: Scores) -> bool:

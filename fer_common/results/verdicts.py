@@ -20,7 +20,7 @@ images' part is 1.96·√(m(1 − m)·(1/N + 1/N_v)); for anything but accuracy 
 m(1 − m)/N, and where claim and run score the same images it falls away. Where the paper does not say how many images
 its number is about, N_v = N is taken and the column `assumed` says so. The first rule that applies gives the verdict:
 
-1. `not run`: nothing ran.
+1. `not run`: nothing ran. `not measured`: an accuracy of one class against the rest, which the audit alone reads.
 2. One run of a system that draws at random: the seeds' part is 1.96·√2·s*. s* is the largest standard deviation over
    seeds of the same metric on images of the same roles, at the last epoch, among the committed unchanged full groups of
    three seeds and more (`seed_spread.csv`). `claimed higher, one run` or `claimed lower, one run` beyond h; `single

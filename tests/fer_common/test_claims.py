@@ -72,7 +72,12 @@ def test_every_error_is_listed_with_its_line(tmp_path):
                 "matrices:\n  - {id: m, system: net, unit: percent, where: x, columns: [angry], rows: {angry: [467]}}\n"
                 "claims:",
             ),
-            "m: row angry: 467 in percent; expected 0 to 100; these look like counts",
+            "m: row angry: 467 in percent; expected 0 to 100; these look like counts: unit: count",
+        ),
+        (("83.20, unit: percent", "83, unit: count"), "line 5, a: unit count without n_images"),
+        (
+            ("83.20, unit: percent", "83, unit: count, n_images: 80"),
+            "value: 83 of 80 images; hits cannot exceed images",
         ),
         (("claims:", "claims: ["), "not YAML"),
         (("systems: {net: a network}", "systems: [net]"), "line 3, systems: expected keys with values"),
@@ -83,6 +88,59 @@ def test_what_the_schema_cannot_say(change, sentence, tmp_path):
     with pytest.raises(UserError) as error:
         read(tmp_path, GOOD.replace(*change))
     assert sentence in str(error.value)
+
+
+REPORT = """\
+reports:
+  - id: report
+    system: net
+    unit: fraction
+    where: Table 2
+    rows:
+      angry: {precision: 0.5, recall: 0.5, f1: 0.5, support: 9.0}
+      hapy: {precision: 0.5, recall: 0.5, f1: 0.5, support: 9}
+      macro avg: {precision: 0.5, recall: 0.5, f1: 0.5, support: 18}
+statements:
+"""
+
+
+def test_errors_of_keys_and_of_what_they_name_are_listed_together(tmp_path):
+    """What cannot be read is no reason to keep the rest back."""
+    text = GOOD.replace("An example", "An example, with a comma").replace("83.20", "eighty") + REPORT
+    text += """\
+  - {id: s1, kind: range, says: x, where: T, about: [report], metrics: [recall]}
+  - {id: s2, kind: ranking, says: x, where: T, metrics: [accuracy]}
+  - {id: s3, kind: highest, says: x, where: T, about: [reports, "3,589"], metrics: [recall], of: hapy}
+  - {id: s4, kind: split, says: x, where: T, parts: [80, 20], shares: [80]}
+  - {id: s5, kind: higest, says: x, where: T}
+"""
+    with pytest.raises(UserError) as error:
+        read(tmp_path, text)
+    for sentence in (
+        "line 2, reference.with a comma: unknown key; expected one of title",
+        "in {…} a comma begins a new key",
+        "line 5, claims[0].value: 'eighty' does not fit",
+        "line 7, report: row hapy is no class; happy is; expected one of angry",
+        "line 7, report: row macro avg is no class; macro is; expected one of",
+        "line 16, s1: a range needs low, high or both",
+        "line 17, statements[1]: missing order",
+        "line 18, s3: of hapy: neither class nor system; happy is; expected one of",
+        "line 18, s3: about reports: neither an id of this file nor a numeral; report is; expected one of a, report",
+        "line 19, s4: 2 parts and 1 shares",
+        "line 20, statements[4]: 'higest' is no kind; expected one of highest, lowest",
+    ):
+        assert sentence in str(error.value), sentence
+    assert "10 errors" in str(error.value)
+
+
+def test_a_support_as_scikit_learn_prints_it_and_what_is_written_is_read_again(tmp_path):
+    text = GOOD + REPORT.replace("hapy", "happy").replace("macro avg", "macro").replace("statements:\n", "")
+    file = read(tmp_path, text)
+    assert file.reports[0].rows["angry"].support == "9"
+    said = claims.Highest(id="s", says="x", where="T", metrics=["recall"], of="angry", about=["report"])
+    file.statements.append(said)
+    (tmp_path / "example.yaml").write_text(claims.as_yaml(file))
+    assert claims.read(tmp_path / "example.yaml") == file
 
 
 def test_the_schema_is_printed():
