@@ -351,6 +351,8 @@ class Hypothesis(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """In points: how far the system may be behind and still keep up."""
     floor: Numeral | None = None
     """Accuracy in expression, in per cent, that `against` must reach to be a baseline at all."""
+    headline: Literal["yes", "no"] = "no"
+    """Whether the paper is known by this sentence."""
 
     @property
     def claimed(self) -> str:

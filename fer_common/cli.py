@@ -112,7 +112,7 @@ def tables(runs: Path = RUNS, tables: Path = TABLES, passports: Path = PASSPORTS
     """
     from fer_common import claims, vouch
     from fer_common.data import cache_folder
-    from fer_common.results import figures, render, verdicts
+    from fer_common.results import answers, figures, render, verdicts
     from fer_common.results import tables as collector
     from fer_common.score import card as cards
 
@@ -137,9 +137,10 @@ def tables(runs: Path = RUNS, tables: Path = TABLES, passports: Path = PASSPORTS
         known_spread=spread,
         released=[(name, cards.load(name).printed) for name in cards.names()],
     )
-    render.write(built, tables)
+    found = answers.answers(built["comparison"], files)
+    render.write(built | {"answers": answers.table(found)}, tables)
     first = {name: next(iter(paper.protocols)) for name, paper in papers.loaded.items()}
-    figures.draw(built, files, first, tables.parent / "figures")
+    figures.draw(built, files, found, first, tables.parent / "figures")
     print(render.overview(built, spread or verdicts.Spread.of_rows(built["seed_spread"].to_dict("records"))))
     print(render.found(built["runs"], tables))
     if elsewhere and not known_here:

@@ -17,8 +17,18 @@ def pyplot():
 
 
 def save(figure, path: Path, dpi: int) -> None:
-    """Put the figure at `path`, in the form that its ending names, and close it."""
-    picture = io.BytesIO()
-    figure.savefig(picture, dpi=dpi, format=Path(path).suffix[1:] or "png")
+    """Put the figure at `path`, in the form that its ending names, and close it. An SVG keeps its text as text, and is
+    the same whenever it is drawn."""
+    import matplotlib
+
+    picture, form = io.BytesIO(), Path(path).suffix[1:] or "png"
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "ferrepro"}):
+        figure.savefig(picture, dpi=dpi, format=form, metadata={"Date": None} if form == "svg" else None)
     write_whole(Path(path), picture.getvalue())
     pyplot().close(figure)
+
+
+def save_both(figure, path: Path, dpi: int) -> None:
+    """The figure as PNG at `path`, and as SVG beside it."""
+    save(figure, path.with_suffix(".svg"), dpi)
+    save(figure, path, dpi)

@@ -16,6 +16,7 @@ FLOORS = [
     ["fer_common.score"],
     ["reproductions"],
     ["fer_common.results.pages", "fer_common.results.figures", "fer_common.comparing"],
+    ["fer_common.results.answers"],
     ["fer_common.results.render"],
     ["fer_common.results.tables"],
     ["fer_common.results.verdicts"],

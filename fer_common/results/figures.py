@@ -1,8 +1,8 @@
 """The committed figures, a paper each: claimed beside found, drawn from the tables alone."""
 
-import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,21 +10,30 @@ import pandas as pd
 from fer_common.claims import Claim, ClaimsFile
 from fer_common.data import EMOTIONS
 from fer_common.data.utkface import TASKS
-from fer_common.plotting import pyplot, save
+from fer_common.plotting import pyplot, save_both
 from fer_common.results import render
-from fer_common.results.image_sets import ImageSet, tested
+from fer_common.results.answers import FLAGS, Answer
+from fer_common.results.image_sets import ImageSet
 from fer_common.results.tables import MAIN_PRESETS, REFERENCE, RELEASED
 
 ROOM_FOR = 12  # systems of one figure
 
 
-def draw(tables: Mapping[str, pd.DataFrame], files: Sequence[ClaimsFile], protocols: Mapping[str, str], folder: Path):
-    """The figures of each paper into `folder`.
+def draw(
+    tables: Mapping[str, pd.DataFrame],
+    files: Sequence[ClaimsFile],
+    found: Sequence[Answer],
+    protocols: Mapping[str, str],
+    folder: Path,
+) -> None:
+    """The figures of each paper, and the one of all, into `folder`.
 
     protocols: the first protocol of each paper, under which it is set beside its printed matrices and curves.
     """
     folder.mkdir(parents=True, exist_ok=True)
     main = {name: _main(tables[name]) for name in ("summary", "tasks", "confusion", "runs")}
+    if len(main["summary"]):
+        draw_answers(found, beside_claims(main["summary"], ""), folder / "claimed_and_found.png")
     for file in files:
         own = {name: table[table["paper"] == file.paper] if len(table) else table for name, table in main.items()}
         known_by = [claim for claim in file.all_claims() if claim.headline == "yes"]
@@ -58,66 +67,172 @@ def beside_claims(summary: pd.DataFrame, paper: str) -> pd.DataFrame:
     return others[np.array(whole, bool) & ~others["system"].str.endswith("_flip").to_numpy(bool)]
 
 
-def draw_overview(summary: pd.DataFrame, claims: list[Claim], beside: pd.DataFrame, path: Path) -> None:
-    """Accuracy on every image set of every setup of one paper after its last epoch, its headline claims as lines.
+# What images were to a run: shape, colour, and what a reader is told. The nearest to an honest score comes first.
+MARKS = {
+    "score": ("o", "tab:green", "images that it had not seen"),
+    "select": ("^", "tab:orange", "images that chose its epoch"),
+    "seen": ("D", "tab:red", "test images of which it had seen some, or a copy"),
+    "part": ("P", "tab:purple", "fitted images together with the others"),
+    "fit": ("s", "tab:blue", "images that it was fitted on"),
+}
 
-    summary: the paper's rows of the table of that name. Of many setups, those of the systems that it is known by.
-    beside: rows of other papers that are drawn across all, as bands.
+
+def _mark(image_set: ImageSet) -> str:
+    roles = set(image_set.roles)
+    if "fit" in roles:
+        return "fit" if roles == {"fit"} else "part"
+    return next((role for role in ("seen", "select", "score") if role in roles), "score")
+
+
+def draw_answers(found: Sequence[Answer], beside: pd.DataFrame, path: Path) -> None:
+    """Each headline claim of an accuracy, the honest accuracy of its network, and what comes to the printed number.
+
+    beside: rows of `summary` of the reference and released networks on PrivateTest, as one band.
+    """
+    found = [each for each in found if isinstance(each.claim, Claim)]
+    if not found:
+        return
+    plt = pyplot()
+    figure, axes = plt.subplots(figsize=(7, 1.3 + 0.62 * len(found)), layout="constrained")
+    _band(axes, beside)
+    for place, each in enumerate(found):
+        value = 100 * each.claim.number
+        axes.plot(value, place - 0.2, marker="X", ms=9, color="crimson", ls="", clip_on=False)
+        axes.annotate(f"{value:g}", (value, place - 0.2), (0, 6), **_ABOVE, color="crimson")
+        for row, below in ((each.honest, 0.0), (each.gives, 0.2)):
+            if row is not None:
+                marker, colour, _ = MARKS[_mark(row["image_set"])]
+                mean, low, high = (100 * row[name] for name in ("reproduced", "low", "high"))
+                hollow = {"mfc": "white"} if below or set(FLAGS) & set(each.flags) else {}
+                axes.errorbar(
+                    mean, place + below, xerr=[[mean - low], [high - mean]], fmt=marker, ms=7, color=colour, **hollow
+                )
+                side = {"ha": "right", "xytext": (-9, 0)} if below else {"ha": "left", "xytext": (9, 0)}
+                text = f"{mean:.1f}" + "".join(f", {flag}" for flag in FLAGS if flag in each.flags and not below)
+                axes.annotate(text, (low if below else high, place + below), **side, **_BESIDE)
+    axes.set(yticks=range(len(found)), ylim=(len(found) - 0.4, -0.75), xlim=(30, 104))
+    axes.set_yticklabels(
+        [f"{each.paper.replace(chr(96), '').partition(' (')[0]}\n{each.printed}" for each in found], fontsize=8
+    )
+    axes.set_xlabel("accuracy, per cent", fontsize=9)
+    axes.grid(axis="x", alpha=0.3)
+    handles = [plt.Line2D([], [], marker="X", color="crimson", ls="", ms=8, label="claimed")]
+    handles += [
+        plt.Line2D(
+            [], [], marker=marker, color=colour, ls="", ms=7, mfc=None if role == "score" else "white", label=said
+        )
+        for role, (marker, colour, said) in MARKS.items()
+        if role in {_mark(row["image_set"]) for each in found for row in (each.honest, each.gives) if row is not None}
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
+    save_both(figure, path, dpi=100)
+
+
+_BESIDE: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 8}
+_ABOVE: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "fontsize": 8}
+
+
+def _band(axes, beside: pd.DataFrame) -> None:
+    """What honest networks give: from the lowest to the highest mean, named where it stands."""
+    if not len(beside):
+        return
+    low, high = 100 * beside["accuracy"].min(), 100 * beside["accuracy"].max()
+    axes.axvspan(low, high, color="0.85", lw=0, zorder=0)
+    where = {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "bottom", "fontsize": 8, "color": "0.35"}
+    text = f"reference and released networks:\n{low:.1f} to {high:.1f}"
+    axes.annotate(text, ((low + high) / 2, 1.0), (0, 2), textcoords="offset points", **where)
+
+
+def draw_overview(summary: pd.DataFrame, claims: list[Claim], beside: pd.DataFrame, path: Path) -> None:
+    """Accuracy of a paper's setups after their last epoch by what the images were to the run, its headline claims as
+    lines.
+
+    summary: the paper's rows of the table of that name. Of more setups than there is room for, those of the systems
+    that it is known by; then those with the weights of the best of them.
+    beside: rows of other papers on PrivateTest that are drawn across all, as a band.
     """
     rows = summary[summary["chosen"] == "last"]
-    setups = dict(list(rows.groupby(["system", "protocol", "init", "preset"], sort=False)))
-    if len(setups) > ROOM_FOR:
-        known = {claim.system for claim in claims}
-        setups = {key: own for key, own in setups.items() if key[0] in known}
+    keys = ["system", "protocol", "init", "preset"]
+    if rows.groupby(keys).ngroups > ROOM_FOR and claims:
+        rows = rows[rows["system"].isin({claim.system for claim in claims})]
+    if rows.groupby(keys).ngroups > ROOM_FOR:
+        unseen = rows[[_mark(own) == "score" for own in rows["image_set"]]]
+        rows = rows[rows["init"] == unseen.loc[unseen["accuracy"].idxmax(), "init"]]
+    setups = list(rows.groupby(keys, sort=False))[:ROOM_FOR]
     if not setups:
         return
     plt = pyplot()
-    figure, axes = plt.subplots(figsize=(8.5, 0.9 + 0.62 * len(setups)), layout="constrained")
-    for place, own in enumerate(setups.values()):
-        for number, (_, row) in enumerate(own.iterrows()):
-            y = place + (number - (len(own) - 1) / 2) * 0.15
+    figure, axes = plt.subplots(figsize=(7, 1.5 + 0.42 * len(setups)), layout="constrained")
+    _band(axes, beside)
+    used = set()
+    for place, (_, own) in enumerate(setups):
+        for role, row in _one_each(own).items():
+            used.add(role)
+            marker, colour, _ = MARKS[role]
             mean, low, high = (100 * row[f"accuracy{bound}"] for bound in ("", " low", " high"))
-            spread, colour = [[mean - low], [high - mean]], _colour(row["image_set"])
-            axes.errorbar(mean, y, xerr=spread, fmt="o", ms=4, color=colour)
-            name = render.name_of(row["image_set"])
-            axes.annotate(name, (high, y), xytext=(4, 0), textcoords="offset points", va="center", fontsize=6.5)
-    colours = itertools.cycle(("tab:gray", "tab:olive", "tab:cyan", "tab:pink", "tab:brown"))
-    for _, row in beside.sort_values("accuracy").iterrows():
-        low, high = (100 * row[f"accuracy {bound}"] for bound in ("low", "high"))
-        label = f"{row['system']} ({row['paper']}, PrivateTest)"
-        axes.axvspan(low, high, color=next(colours), alpha=0.2, lw=0, label=label)
-    level, before = 0, -100.0
+            y = place + 0.16 * (list(MARKS).index(role) - 2) / 2
+            spread = [[mean - low], [high - mean]]
+            hollow = {} if role == "score" else {"mfc": "white"}
+            axes.errorbar(mean, y, xerr=spread, fmt=marker, ms=6, color=colour, lw=1, **hollow)
+            if role == "score":
+                axes.annotate(f"{mean:.1f}", (low, y), (-4, 0), ha="right", color=colour, **_BESIDE)
+    # Their names stand in a strip of their own below the rows.
     for number, claim in enumerate(sorted(claims, key=lambda claim: claim.number)):
         value = 100 * claim.number
         axes.axvline(value, ls="--", lw=1, color="crimson")
-        level, before = (level + 1 if value - before < 4 else 0), value  # close neighbours step out of each other's way
-        side = "left" if number % 2 else "right"
-        text = f"claimed\n{claim.value} ({claim.images})"
-        style = {"fontsize": 7, "color": "crimson", "ha": side, "va": "bottom", "textcoords": "offset points"}
-        axes.annotate(text, (value, -0.6), xytext=(0, 3 + 20 * level), **style)
-    labels = [
-        f"{system} ({init}{', reduced' * (preset == 'reduced')})\n{protocol}, seeds: {own['n_runs'].iloc[0]}"
-        for (system, protocol, init, preset), own in setups.items()
-    ]
-    axes.set(yticks=range(len(setups)), yticklabels=labels, ylim=(len(setups) - 0.4, -0.6), xlim=(20, 104))
-    axes.set(xlabel="accuracy in per cent after the last epoch, 95 % interval over seeds and images")
+        of = f" ({claim.system})" if len({c.system for c in claims}) > 1 else ""
+        at = (value, len(setups) - 0.25 + 0.45 * number)
+        how = {"xytext": (-4, 0), "ha": "right", "color": "crimson", "bbox": {"color": "white", "pad": 0.5}}
+        axes.annotate(f"claimed: {value:g} %{of}", at, **how, **_BESIDE)
+    several = len({key[2] for key, _ in setups}) > 1
+    labels = []
+    for (system, protocol, init, preset), own in setups:
+        n = int(own["n_runs"].iloc[0])
+        notes = [f"{init} weights"] * several + ["reduced"] * (preset == "reduced") + [f"{n} seed{'s' * (n != 1)}"]
+        labels.append(f"{system}, {protocol}\n{', '.join(notes)}")
+    axes.set(
+        yticks=range(len(setups)), ylim=(len(setups) - 0.4 + 0.45 * len(claims), -0.6), xlim=(_from(rows, claims), 104)
+    )
+    axes.set_yticklabels(labels, fontsize=8)
+    axes.set_xlabel("accuracy, per cent, after the last epoch; lines are 95 % intervals", fontsize=8)
     axes.grid(axis="x", alpha=0.3)
-    if len(beside):
-        figure.legend(loc="outside lower center", ncols=3, fontsize=6.5)
-    save(figure, path, dpi=100)
+    handles = [
+        plt.Line2D([], [], marker=m, color=c, ls="", ms=6, mfc=None if role == "score" else "white", label=said)
+        for role, (m, c, said) in MARKS.items()
+        if role in used
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
+    save_both(figure, path, dpi=100)
+
+
+def _one_each(rows: pd.DataFrame) -> dict[str, pd.Series]:
+    """By what the images were to the run, the row of the plainest set: PrivateTest before pooled images before others,
+    whole before parts."""
+    found: dict[str, pd.Series] = {}
+    whole = [row for _, row in rows.iterrows() if not row["image_set"].subset]
+    order = sorted(whole, key=lambda row: (row["image_set"].usages != ("PrivateTest",), not row["image_set"].pooled))
+    for row in order:
+        found.setdefault(_mark(row["image_set"]), row)
+    return found
+
+
+def _from(rows: pd.DataFrame, claims: list[Claim]) -> float:
+    """Where the axis begins: at a ten below everything that is drawn, interval and label."""
+    lowest = min([100 * rows["accuracy low"].min(), *(100 * claim.number for claim in claims)])
+    return max(0, 10 * ((lowest - 6) // 10))
 
 
 def draw_printed(file: ClaimsFile, ran: Mapping[str, pd.DataFrame], epochs: pd.DataFrame, path: Path) -> None:
-    """The paper's confusion matrices (per cent of each true class), losses by epoch and accuracies beside our own.
+    """The paper's confusion matrices (per cent of each true class) and losses by epoch beside our own.
 
-    ran: the paper's rows of `summary`, `confusion` and `runs` under one protocol.
+    ran: the paper's rows of `confusion` and `runs` under one protocol.
     """
     matrices = {matrix.system: matrix for matrix in file.matrices}
     curves = {curve.system: curve for curve in file.curves}
     systems = list(dict.fromkeys([*matrices, *curves]))
     plt = pyplot()
-    figure = plt.figure(figsize=(12, 3.9 * len(systems) + 2.2), layout="constrained")
-    grid = figure.add_gridspec(len(systems) + 1, 3, height_ratios=[3.9] * len(systems) + [2.2])
+    figure = plt.figure(figsize=(12, 3.9 * len(systems)), layout="constrained")
+    grid = figure.add_gridspec(len(systems), 3)
     for place, system in enumerate(systems):
         printed, ours, losses = (figure.add_subplot(grid[place, column]) for column in range(3))
         classes = list(EMOTIONS)
@@ -133,7 +248,7 @@ def draw_printed(file: ClaimsFile, ran: Mapping[str, pd.DataFrame], epochs: pd.D
             counts = counts[[own == first for own in counts["image_set"]]]
             pairs = counts.pivot_table("images", "true", "predicted", "sum").loc[classes, classes].to_numpy()
             shares = 100 * pairs / np.maximum(pairs.sum(1, keepdims=True), 1)
-            _shares(ours, shares, classes, f"{_ran_as(runs)}\n{render.name_of(first)}")
+            _shares(ours, shares, classes, f"ours ({_ran_as(runs)}),\non {render.words_of(first)}")
         else:
             ours.text(0.5, 0.5, "not run", ha="center", transform=ours.transAxes)
             ours.set_axis_off()
@@ -144,8 +259,8 @@ def draw_printed(file: ClaimsFile, ran: Mapping[str, pd.DataFrame], epochs: pd.D
         for number, run in enumerate(runs["run"] if len(runs) else ()):
             history = epochs[epochs["run"] == run]
             for name, said, colour in (
-                ("running_loss", "ours, running", "tab:blue"),
-                ("select_loss", "ours, select", "tab:orange"),
+                ("running_loss", "ours, training", "tab:blue"),
+                ("select_loss", "ours, validation", "tab:orange"),
             ):
                 label = said if not number else None
                 losses.plot(history["epoch"], history[name], "o-", ms=3, color=colour, label=label)
@@ -154,8 +269,7 @@ def draw_printed(file: ClaimsFile, ran: Mapping[str, pd.DataFrame], epochs: pd.D
         losses.xaxis.get_major_locator().set_params(integer=True)
         losses.grid(alpha=0.3)
         losses.legend(fontsize=7)
-    _accuracy_bars(figure.add_subplot(grid[-1, :]), file, ran)
-    save(figure, path, dpi=80)
+    save_both(figure, path, dpi=80)
 
 
 def draw_tasks(table: pd.DataFrame, path: Path) -> None:
@@ -193,7 +307,7 @@ def draw_tasks(table: pd.DataFrame, path: Path) -> None:
     points.set(xscale="log", xlabel="multiply-adds an image, in millions, all tasks", ylabel="overall accuracy")
     points.margins(x=0.3)
     points.grid(alpha=0.3)
-    save(figure, path, dpi=90)
+    save_both(figure, path, dpi=90)
 
 
 def _whiskers(rows: list[pd.Series]) -> list[list[float]]:
@@ -228,40 +342,3 @@ def _shares(axes, shares: np.ndarray, classes: list[str], title: str) -> None:
     axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right", fontsize=7)
     axes.set_yticks(range(len(classes)), classes, fontsize=7)
     axes.set_title(title, fontsize=9)
-
-
-def _accuracy_bars(axes, file: ClaimsFile, ran: Mapping[str, pd.DataFrame]) -> None:
-    """The accuracies that the paper is known by as bars, and those of every set that our runs of them held out."""
-    claimed = {c.system: c for c in file.all_claims() if c.headline == "yes" and c.metric == "accuracy"}
-    summary = ran.get("summary", pd.DataFrame())
-    names = list(dict.fromkeys([*claimed, *(summary["system"] if len(summary) else ())]))
-    sets: dict[str, list] = {}
-    for place, system in enumerate(names):
-        if system in claimed:
-            sets.setdefault("claimed", []).append((place, 100 * claimed[system].number))
-        own = _of_system(summary, system)
-        last = own[own["chosen"] == "last"] if len(own) else own
-        shown = tested(last["image_set"]) if len(own) else []
-        for _, row in last.iterrows():
-            if row["image_set"] in shown:
-                sets.setdefault(render.name_of(row["image_set"]), []).append((place, 100 * row["accuracy"]))
-    width = 0.8 / max(len(sets), 1)
-    for number, (name, bars) in enumerate(sets.items()):
-        style = {"color": "none", "edgecolor": "crimson", "hatch": "//"} if name == "claimed" else {}
-        drawn = axes.bar([p - 0.4 + (number + 0.5) * width for p, _ in bars], [v for _, v in bars], width, **style)
-        axes.bar_label(drawn, fmt="%.1f", fontsize=7)
-        drawn.set_label(name)
-    said = []
-    for name in names:
-        runs = _of_system(ran.get("runs"), name)
-        said.append(_ran_as(runs).replace(", reduced", "\nreduced") if len(runs) else "not run")
-    axes.set_xticks(range(len(names)), [f"{name}\n{ran_as}" for name, ran_as in zip(names, said)])
-    axes.tick_params(axis="x", labelsize=7)
-    axes.set(ylim=(0, 109), ylabel="accuracy in per cent")
-    axes.legend(fontsize=7, loc="upper right", ncols=2)
-
-
-def _colour(image_set: ImageSet) -> str:
-    """By what the images were to the run; the role furthest from an honest score decides."""
-    colours = {"fit": "tab:blue", "seen": "tab:red", "select": "tab:orange", "score": "tab:green"}
-    return next((colour for role, colour in colours.items() if role in image_set.roles), "tab:gray")

@@ -41,6 +41,28 @@ def name_of(image_set: ImageSet | None) -> str:
     return f"{usages}{SUBSETS[image_set.subset]} ({' + '.join(image_set.roles)}{OF[image_set.of]})"
 
 
+def words_of(image_set: ImageSet | None) -> str:
+    """The same for a reader who knows none of the suite's words: `all of Training, most of it fitted`."""
+    if not isinstance(image_set, ImageSet):
+        return "the network itself"
+    roles = set(image_set.roles)
+    what = "the images that it was split from" if image_set.pooled else " and ".join(image_set.usages)
+    if image_set.of == "running":
+        return f"{what}, while it was fitted on them"
+    if roles == {"fit"}:
+        said = f"the images that it was fitted on ({'pooled' if image_set.pooled else what})"
+    elif "fit" in roles:
+        said = f"all of {what}, fitted images with the others"
+    elif "seen" in roles:
+        said = "test images that a part of it had seen, or a copy of them"
+    elif image_set.pooled:
+        said = "test images of its own split" + (", which chose the epoch" if "select" in roles else "")
+    else:
+        said = what + (", which chose the epoch" if "select" in roles else "")
+    how = {"out_of_fold": ", each by the fold that had not seen it", "mean_of_folds": ", mean of the folds"}
+    return said + SUBSETS[image_set.subset] + how.get(image_set.of, "")
+
+
 def whole(value: float) -> str:
     return "" if pd.isna(value) else f"{int(value):,}"
 

@@ -1,0 +1,186 @@
+"""The answer to each headline claim: what honest runs give, what does give the printed number, what the audit says."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from fer_common import audit
+from fer_common.audit.finding import VERDICTS, Finding
+from fer_common.claims import Claim, ClaimsFile, Hypothesis
+from fer_common.results import render
+from fer_common.results.image_sets import ImageSet
+from fer_common.results.tables import MAIN_PRESETS
+
+NEAR = 0.02  # of the printed number: what comes so near gives it
+FLAGS = ("undertrained", "reduced")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One headline claim, or one sentence without a number, and what is known of it."""
+
+    file: ClaimsFile
+    claim: Claim | Hypothesis
+    honest: pd.Series | None
+    """The row of `comparison` of the best honest runs: under `official`, on PrivateTest, which nothing has seen."""
+    gives: pd.Series | None
+    """The row that comes nearest to the printed number, where one does: on images that nothing has seen rather than on
+    others."""
+    finding: Finding | None
+    """The gravest that concerns the claim; None where all that could be checked is consistent."""
+    n_findings: int
+
+    @property
+    def paper(self) -> str:
+        return cited(self.file)
+
+    @property
+    def printed(self) -> str:
+        """`83.2 % on test images`."""
+        if isinstance(self.claim, Hypothesis):
+            return f"no number: {self.claim.says}"
+        on = {"unstated": "unnamed images"}.get(self.claim.images, f"{self.claim.images} images")
+        value = self.claim.printed if self.claim.unit == "percent" else f"{100 * self.claim.number:g} %"
+        of = self.file.systems[self.claim.system]
+        several = len({c.system for c in self.file.all_claims() if c.headline == "yes"}) > 1
+        return f"{value} on {on}" + (f" ({re.split(r'[;,]| of | with ', of)[0]})" if several else "")
+
+    @property
+    def honest_says(self) -> str:
+        """`57.4 [55.4, 59.5] %, 5 seeds`, and whether that is of reduced or undertrained runs."""
+        if self.honest is None:
+            return "not run"
+        found, n = render.reproduced(self.honest), int(self.honest["n_runs"])
+        unit = " points" if isinstance(self.claim, Hypothesis) else " %"
+        seeds = f"{n} seed{'s' * (n != 1)}"
+        return ", ".join([found + unit, seeds, *self.flags])
+
+    @property
+    def flags(self) -> list[str]:
+        """What else has to be known of the honest runs."""
+        row = self.honest
+        if row is None:
+            return []
+        said = [flag for flag in FLAGS if flag in str(row["notes"]) or row["preset"] == flag]
+        one = [part for part in str(row["notes"]).split("; ") if part.endswith("alone")]
+        return said + one
+
+    @property
+    def gives_says(self) -> str:
+        """`83.6 % on all of Training, of which most was fitted`."""
+        if isinstance(self.claim, Hypothesis):
+            return ""
+        if self.gives is None:
+            return "nothing that was run"
+        read = " read as a mean one-vs-rest accuracy" * (self.gives["average"] == "mean one-vs-rest")
+        return f"{render.percent(self.gives['reproduced'])} %{read} on {render.words_of(self.gives['image_set'])}"
+
+    @property
+    def audit_says(self) -> str:
+        if self.finding is None:
+            return "what could be checked is consistent" if self.n_findings else "no number to check"
+        return self.finding.says
+
+    @property
+    def says(self) -> str:
+        """The answer in a few words."""
+        if isinstance(self.claim, Hypothesis):
+            return "not run" if self.honest is None else str(self.honest["verdict"])
+        unseen = self.gives is not None and self.gives["image_set"].held_out
+        selected = unseen and "select" in self.gives["image_set"].roles
+        if unseen and not selected:
+            return "holds"
+        if selected:
+            return "holds on the images that chose the epoch"
+        if self.gives is not None:
+            return "only on images that it was fitted on"
+        if self.honest is None:
+            return "open: not run"
+        short = [flag for flag in FLAGS if flag in self.flags]
+        return f"open: our runs are {' and '.join(short)}" if short else "not reached"
+
+
+def cited(file: ClaimsFile) -> str:
+    """`Arriaga et al. 2017`, or the script's name where authors are not known."""
+    names = [name.strip() for name in (file.reference.authors or "").split(",") if name.strip()]
+    if not names:
+        return f"`{file.paper}` (authors not in our copy)"
+    families = [name.split()[-1] if len(name.split()[-1]) > 2 else name for name in names]
+    who = families[0] if len(names) == 1 else " and ".join(families) if len(names) == 2 else f"{families[0]} et al."
+    return f"{who} {file.reference.year}" if file.reference.year else f"{who} (no year)"
+
+
+def answers(comparison: pd.DataFrame, files: Sequence[ClaimsFile]) -> list[Answer]:
+    """The answer to every headline claim of an accuracy and every headline hypothesis, in the order of the files."""
+    shown = comparison[comparison["preset"].isin(MAIN_PRESETS) & (comparison["source"] == "fer2013")]
+    found = []
+    for file in files:
+        findings = audit.audit(file)
+        for claim in file.all_claims():
+            if claim.headline == "yes" and claim.metric == "accuracy":
+                own = shown[(shown["paper"] == file.paper) & (shown["claim_id"] == claim.id)]
+                gravest = _gravest(file, claim, findings)
+                found.append(Answer(file, claim, _honest(own), _gives(own), gravest, len(findings)))
+        for said in file.hypotheses:
+            if said.headline == "yes":
+                own = shown[(shown["paper"] == file.paper) & (shown["claim_id"] == said.id)]
+                row = own.iloc[0] if len(own) else None
+                found.append(Answer(file, said, row, None, None, len(findings)))
+    return found
+
+
+def _honest(rows: pd.DataFrame) -> pd.Series | None:
+    rows = rows[(rows["protocol"] == "official") & (rows["average"] == "none")]
+    whole = [
+        isinstance(own, ImageSet) and own.usages == ("PrivateTest",) and own.roles == ("score",) and not own.subset
+        for own in rows["image_set"]
+    ]
+    rows = rows[whole]
+    # Of readings and of what a network begins with, the best; several seeds before one.
+    return rows.sort_values(["reproduced", "n_runs"]).iloc[-1] if len(rows) else None
+
+
+def _gives(rows: pd.DataFrame) -> pd.Series | None:
+    rows = rows[rows["gap"].abs() <= NEAR]
+    if not len(rows):
+        return None
+    rows = rows.assign(
+        fitted=[not own.held_out for own in rows["image_set"]],
+        chosen=["select" in own.roles for own in rows["image_set"]],
+        another=rows["average"] != "none",
+        apart=rows["gap"].abs().round(3),
+    )
+    return rows.sort_values(["fitted", "chosen", "another", "apart"]).iloc[0]
+
+
+def _gravest(file: ClaimsFile, claim: Claim, findings: Sequence[Finding]) -> Finding | None:
+    """Of what concerns the claim, or another accuracy of its system on the same images: the gravest, and of those
+    alike the one that concerns the most of the paper. The band says what the table says anyway, and comes last."""
+    alike = {c.id for c in file.claims if (c.system, c.metric, c.images) == (claim.system, claim.metric, claim.images)}
+    alike.add(claim.id)
+    own = [f for f in findings if alike & set(f.about) and f.verdict not in ("consistent", "not applicable")]
+    own.sort(key=lambda f: (f.check == "band", VERDICTS.index(f.verdict), f.check == "statements", -len(f.about)))
+    return own[0] if own else None
+
+
+def table(found: Sequence[Answer]) -> pd.DataFrame:
+    """The answers as data, a row each."""
+    rows = []
+    for each in found:
+        row = {"paper": each.file.paper, "cited": each.paper, "claim_id": each.claim.id, "printed": each.printed}
+        for name, own in (("honest", each.honest), ("gives", each.gives)):
+            there = own is not None
+            row |= {
+                name: own["reproduced"] if there else None,
+                f"{name} low": own["low"] if there else None,
+                f"{name} high": own["high"] if there else None,
+                f"{name} seeds": own["n_runs"] if there else None,
+                f"{name} system": own["system"] if there else "",
+                f"{name} protocol": own["protocol"] if there else "",
+                f"{name} on": render.words_of(own["image_set"]) if there and own["image_set"] else "",
+            }
+        row |= {"flags": "; ".join(each.flags), "audit": each.audit_says, "answer": each.says}
+        rows.append(row)
+    return pd.DataFrame(rows)
