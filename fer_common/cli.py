@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from json import dumps
 from pathlib import Path
 from typing import Annotated, Literal
@@ -30,6 +31,9 @@ AllowSubset = Annotated[bool, tyro.conf.arg(help="accept a copy whose counts are
 def main() -> None:
     """Run the command line; a UserError ends it with one sentence and status 1 (3 where there is no FER2013 at all)."""
     arguments = sys.argv[1:]
+    for stream in (sys.stdout, sys.stderr):  # a terminal that knows ASCII alone loses a sign, not the sentence
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     try:
         # `run PAPER …` hands its options on to the paper's script, which has its own help.
         if arguments[:1] == ["run"] and arguments[1:2] and not arguments[1].startswith("-"):
@@ -54,17 +58,44 @@ def main() -> None:
         sys.exit("\ninterrupted")
 
 
-def list_papers() -> None:
-    """The papers, their systems and protocols, and what has been run."""
-    for name in PAPERS:
-        paper = load(name)
-        print(f"{name}: {paper.description.splitlines()[0]}")
-        print(f"  protocols: {', '.join(paper.protocols)}")
-        for system in paper.systems:
-            folder = RUNS / name / system
-            states = [records.status(path) for path in records.find(folder)]
-            done = ", ".join(f"{states.count(state)} {state}" for state in ("ok", "failed") if state in states)
-            print(f"  {system:20} {done or 'not run'}")
+def list_papers(paper: tyro.conf.Positional[str | None] = None, runs: Path = RUNS) -> None:
+    """The papers, what they print, what honest runs have given, and what has been run.
+
+    Args:
+        paper: of this one, every system under every protocol.
+        runs: where the records are.
+    """
+    from fer_common import listing
+
+    if paper is None:
+        print(listing.all_papers({name: load(name) for name in PAPERS}, runs))
+    else:
+        print(listing.one_paper(paper, load(paper), runs))
+
+
+def best(n: int = 12, tables: Path = TABLES) -> None:
+    """The best honest results: of whole runs, on PrivateTest, which nothing had seen.
+
+    Args:
+        n: how many.
+        tables: a folder of tables.
+    """
+    from fer_common.results import render, terminal
+
+    found = render.read(tables, ("summary", "runs"))
+    print(terminal.best(found["summary"], found["runs"], n))
+
+
+def show_one(name: tyro.conf.Positional[str], tables: Path = TABLES) -> None:
+    """A run, a claim or a paper, with its evidence.
+
+    Args:
+        name: the folder of a record; the id of a claim (`PAPER/CLAIM` where several have it); or a paper.
+        tables: a folder of tables.
+    """
+    from fer_common.results import render, terminal
+
+    print(terminal.show(name, render.read(tables, ("comparison",)), Papers().loaded, RUNS))
 
 
 def run() -> None:
@@ -85,8 +116,11 @@ def run_all(arguments: list[str]) -> None:
         look.add_argument(option, nargs="?")
     chosen = look.parse_known_args(arguments)[0]
     drawn_where_missing = chosen.preset == "smoke" and chosen.data is None and chosen.attributes is None
-    failed = []
-    for name in PAPERS:
+    failed, started = [], time.monotonic()
+    for number, name in enumerate(PAPERS):
+        spent = (time.monotonic() - started) / 60
+        left = f", about {spent / number * (len(PAPERS) - number):.0f} minutes left" if number else ""
+        print(f"{number + 1} of {len(PAPERS)}{left}: {name}", flush=True)
         command = [sys.executable, "-m", f"reproductions.{name}", "--system", "all", *arguments]
         if drawn_where_missing and load(name).attributes:
             try:
@@ -96,11 +130,18 @@ def run_all(arguments: list[str]) -> None:
                 command += ["--data", "synthetic"]
         if subprocess.run(command, check=False).returncode:
             failed.append(name)
+    print(f"{len(PAPERS)} papers in {(time.monotonic() - started) / 60:.0f} minutes, {len(failed)} with failures")
     if failed:
         raise UserError(f"{len(failed)} papers with failures: {', '.join(failed)}.")
 
 
-def tables(runs: Path = RUNS, tables: Path = TABLES, passports: Path = PASSPORTS) -> None:
+def tables(
+    runs: Path = RUNS,
+    tables: Path = TABLES,
+    passports: Path = PASSPORTS,
+    format: Literal["text", "latex"] = "text",
+    claims: Literal["all", "headline"] = "all",
+) -> None:
     """Recompute every metric from the predictions and write the tables as csv (the short ones as md and tex too), and
     the figures of each paper. A record that is wrong is named and left out; the status is then 1.
 
@@ -109,8 +150,11 @@ def tables(runs: Path = RUNS, tables: Path = TABLES, passports: Path = PASSPORTS
         tables: where the tables go; the figures go to `figures` beside it.
         passports: a folder of passports, one a copy of the data (`data check --json`): they know which label each row
             has, which images of PrivateTest have twins in Training, and what the crowd's votes alone give.
+        format: what is printed; `latex` with `--claims headline` is a table to paste into a paper.
+        claims: `headline`: the claims that papers are known by, a row each.
     """
-    from fer_common import claims, vouch
+    from fer_common import claims as claims_files
+    from fer_common import vouch
     from fer_common.data import cache_folder
     from fer_common.results import answers, figures, render, verdicts
     from fer_common.results import tables as collector
@@ -127,7 +171,7 @@ def tables(runs: Path = RUNS, tables: Path = TABLES, passports: Path = PASSPORTS
     elsewhere = runs.resolve() != (ROOT / RUNS).resolve()
     known_here = elsewhere and committed.exists()
     spread = verdicts.Spread.of_rows(render.read_spread(committed)) if known_here else None
-    files = [claims.load(name) for name in PAPERS]
+    files = [claims_files.load(name) for name in PAPERS]
     built = collector.build(
         runs,
         files,
@@ -141,6 +185,13 @@ def tables(runs: Path = RUNS, tables: Path = TABLES, passports: Path = PASSPORTS
     render.write(built | {"answers": answers.table(found)}, tables)
     first = {name: next(iter(paper.protocols)) for name, paper in papers.loaded.items()}
     figures.draw(built, files, found, first, tables.parent / "figures")
+    if claims == "headline":
+        print(answers.latex(found) if format == "latex" else answers.text(found))
+        return
+    if format == "latex":
+        raise UserError(
+            "--format latex prints the headline claims: say --claims headline; results/tables has the rest."
+        )
     print(render.overview(built, spread or verdicts.Spread.of_rows(built["seed_spread"].to_dict("records"))))
     print(render.found(built["runs"], tables))
     if elsewhere and not known_here:
@@ -510,6 +561,8 @@ COMMANDS = {
     "list": list_papers,
     "run": run,
     "tables": tables,
+    "best": best,
+    "show": show_one,
     "audit": audit,
     "check": check_records,
     "score": score,

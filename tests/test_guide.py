@@ -91,8 +91,8 @@ def test_the_guide_is_right_and_so_are_the_sentences_that_mend_a_slip(tmp_path):
     of_paper = ("tests/reproductions/test_every_paper.py", "-k", PAPER)
     done = say(*of_paper, module="pytest")
     assert "has a row a paper" in done.stdout and "1 failed, 4 passed" in done.stdout
-    with (tmp_path / "README.md").open("a") as readme:
-        readme.write(f"\n| `{PAPER}` | A. Nobody: Three layers are enough. 2021. |\n")
+    with (tmp_path / "docs" / "papers.md").open("a") as listed:
+        listed.write(f"\n| `{PAPER}` | A. Nobody: Three layers are enough. 2021. |\n")
     assert "5 passed" in right(*of_paper, module="pytest")
 
 

@@ -15,6 +15,7 @@ from fer_common.audit.finding import MATTERS, VERDICTS, Finding
 from fer_common.audit.printed import ROUNDINGS
 from fer_common.claims import ClaimsFile
 from fer_common.files import write_whole
+from fer_common.progress import wrapped
 
 
 def audit(file: ClaimsFile) -> list[Finding]:
@@ -59,7 +60,7 @@ def summary(file: ClaimsFile, found: list[Finding]) -> str:
     said = " ".join(f"{f.sentence()}." for f in [f for f in grave if by_check[f.check] is f][:4])
     if not found:
         return f"{file.paper}: no number is printed that could be checked."
-    return f"{file.paper}: {numbers}. {said}".strip()
+    return wrapped(f"{file.paper}: {numbers}. {said}".strip())
 
 
 LISTED = 8
@@ -73,13 +74,17 @@ def told(file: ClaimsFile, found: list[Finding], verbose: bool) -> str:
     grave = [finding for finding in ordered if finding.verdict != "consistent"]
     shown = ordered if verbose else (grave or ordered)[:LISTED]
     for finding in shown:
-        lines.append(f"  {finding.verdict}: {finding.says}")
-        if verbose:
-            lines.append(f"    about: {', '.join(finding.about)} ({finding.check}; {finding.matters})")
-            lines += [f"    numbers: {finding.evidence}"] * bool(finding.evidence)
-        lines += [f"    only if {finding.condition}"] * bool(finding.condition)
-        lines += [f"    would settle it: {finding.settle}"] * bool(verbose and finding.settle)
-        lines += [f"    not compared: {finding.uncompared}"] * bool(finding.uncompared)
+        lines.append(wrapped(f"{finding.verdict}: {finding.says}", "  "))
+        about = f"{', '.join(finding.about)} ({finding.check}; {finding.matters})"
+        for name, said, always in (
+            ("about: ", about, False),
+            ("numbers: ", finding.evidence, False),
+            ("only if ", finding.condition, True),
+            ("would settle it: ", finding.settle, False),
+            ("not compared: ", finding.uncompared, True),
+        ):
+            if said and (always or verbose):
+                lines.append(wrapped(name + said, "    "))
     if len(shown) < len(found):
         lines.append(f"  and {len(found) - len(shown)} more; --verbose has them, and the numbers behind each")
     return "\n".join(lines)

@@ -165,6 +165,30 @@ def _gravest(file: ClaimsFile, claim: Claim, findings: Sequence[Finding]) -> Fin
     return own[0] if own else None
 
 
+def text(found: Sequence[Answer]) -> str:
+    """The answers for a terminal, a paragraph each."""
+    lines = []
+    for each in found:
+        gives = f" {each.gives_says} gives the printed number." if each.gives is not None else ""
+        lines.append(f"{each.paper}: {each.printed}. Honest, on PrivateTest: {each.honest_says}.{gives} {each.says}.")
+    return "\n\n".join(lines)
+
+
+def latex(found: Sequence[Answer]) -> str:
+    """The answers as a table for a paper, as wide as a page (booktabs)."""
+    signs = {"%": r"\%", "&": r"\&", "_": r"\_", "#": r"\#", "`": ""}
+
+    def cell(value: str) -> str:
+        return "".join(signs.get(sign, sign) for sign in value)
+
+    lines = [r"\begin{tabular}{@{}p{.2\linewidth}p{.18\linewidth}p{.24\linewidth}p{.28\linewidth}@{}}", r"\toprule"]
+    lines += [r"Paper & Printed & Honest, on PrivateTest & What gives the printed number \\", r"\midrule"]
+    for each in found:
+        cells = (each.paper.partition(" (")[0], each.printed, each.honest_says, each.gives_says)
+        lines.append(" & ".join(map(cell, cells)) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
+
+
 def table(found: Sequence[Answer]) -> pd.DataFrame:
     """The answers as data, a row each."""
     rows = []

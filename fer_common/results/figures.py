@@ -264,6 +264,9 @@ def draw_printed(file: ClaimsFile, ran: Mapping[str, pd.DataFrame], epochs: pd.D
             ):
                 label = said if not number else None
                 losses.plot(history["epoch"], history[name], "o-", ms=3, color=colour, label=label)
+        if not losses.lines:
+            losses.set_axis_off()
+            continue
         losses.set(xlabel="epoch")
         losses.set_title("loss", fontsize=9)
         losses.xaxis.get_major_locator().set_params(integer=True)

@@ -8,7 +8,7 @@ needs comes from its script (`Paper.blocks`), what benchmarks measured from `ben
 import difflib
 import re
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +17,7 @@ from fer_common import UserError, claims
 from fer_common.audit import VERDICTS
 from fer_common.files import write_whole
 from fer_common.provenance import provenance
-from fer_common.results import render, verdicts
+from fer_common.results import answers, render, verdicts
 from fer_common.results.groups import value_text
 from fer_common.results.image_sets import ImageSet
 from fer_common.results.tables import HEADLINES, HONEST, MAIN_PRESETS, REFERENCE
@@ -104,6 +104,9 @@ def make_blocks(root: Path, papers: Mapping) -> dict[str, str]:
         "named protocols": named_protocols(papers),
         "best honest": best_honest(summary),
     }
+    found = answers.answers(comparison, [claims.load(name) for name in papers])
+    blocks["answers"] = answered(found)
+    blocks["try"] = first_commands(tables["protocols"], tables["runs"], papers)
     findings = pd.read_csv(folder / "audit.csv", keep_default_na=False)
     blocks["audit"] = audited(findings)
     for paper in sorted({*findings["paper"], *papers}):
@@ -114,6 +117,7 @@ def make_blocks(root: Path, papers: Mapping) -> dict[str, str]:
         others = [reading for system in known_by for reading in file.readings.get(system, [])]
         protocols = tables["protocols"]
         own = {
+            "answer": answered([each for each in found if each.file.paper == name], of_all=False),
             "headlines": headlines(comparison, file),
             "systems": systems(summary, tables["runs"], name),
             "values": values(paper.systems),
@@ -147,6 +151,37 @@ def _if_any(rows: list[dict], *optional: str) -> list[dict]:
     """Rows without those of the optional columns that are empty throughout."""
     empty = [name for name in optional if not any(row[name] for row in rows)]
     return [{k: v for k, v in row.items() if k not in empty} for row in rows]
+
+
+# The answer
+
+
+def answered(found: Sequence[answers.Answer], *, of_all: bool = True) -> str:
+    """A row a headline claim; on the page of all papers with a link to each."""
+    rows = []
+    for each in found:
+        name = each.paper.replace(f"`{each.file.paper}` (authors not in our copy)", "a paper without authors")
+        rows.append(
+            ({"paper": f"[{name}](docs/{each.file.paper}.md)"} if of_all else {})
+            | {"printed": each.printed, "honest, on PrivateTest": each.honest_says}
+            | {"what gives the printed number": each.gives_says, "the audit says": each.audit_says}
+            | {"answer": f"**{each.says}**"}
+        )
+    return render.markdown(rows) if rows else "The paper is known by no number."
+
+
+def first_commands(protocols: pd.DataFrame, runs: pd.DataFrame, papers: Mapping) -> str:
+    """The commands to begin with, with the minutes and the numbers of the committed runs of the first."""
+    paper = next(iter(papers))
+    protocol = next(iter(papers[paper].protocols))
+    rows = [row for row in cost(protocols, runs, paper) if row["protocol"] == protocol and row["system"] == "cnn"]
+    expect = f"{float(rows[0]['minutes a run']):.0f} minutes; expect {rows[0]['accuracy']} %" if rows else "minutes"
+    lines = [
+        ("make reproduce", f"a paper's CNN: {expect}"),
+        (".venv/bin/ferrepro audit report.txt", "a second: can a printed report be true?"),
+        ("make test", "every test; make quick: those that train nothing"),
+    ]
+    return "\n".join(["```", *(f"{command:38}# {what}" for command, what in lines), "```"])
 
 
 # Claims
