@@ -86,6 +86,45 @@ def best(n: int = 12, tables: Path = TABLES) -> None:
     print(terminal.best(found["summary"], found["runs"], n))
 
 
+def report(
+    records: tyro.conf.Positional[Path | None] = None,
+    out: Path = Path("build/report"),
+    runs: bool = False,
+    open: bool = False,
+    tables: Path = TABLES,
+    passports: Path = PASSPORTS,
+) -> None:
+    """Everything as one HTML page that needs no network: the answers, an article a headline claim, every record.
+
+    Args:
+        records: a folder of your own records; default: the committed tables.
+        out: the folder for report.html.
+        runs: a page of every run, too: curves, confusion, ROC, setup (minutes for hundreds).
+        open: show it in the browser.
+        tables: a folder of tables.
+        passports: a folder of passports, as of `tables`.
+    """
+    from fer_common import claims
+    from fer_common import report as reporting
+    from fer_common.results import answers, render
+
+    if records is None:
+        found = render.read(tables, ("comparison", "runs"))
+        files = [claims.load(name) for name in PAPERS]
+        answered, papers = answers.answers(found["comparison"], files), Papers().loaded
+        source = reporting.Source(found, answered, papers, RUNS, tables.parent / "figures")
+    else:
+        built = Built(records, passports)
+        built.draw(out / "figures")
+        source = reporting.Source(built.tables, built.found, built.papers.loaded, records, out / "figures")
+    path = reporting.write(source, out, run_pages=runs)
+    print(f"report: {path}")
+    if open:
+        import webbrowser
+
+        webbrowser.open(path.resolve().as_uri())
+
+
 def show_one(name: tyro.conf.Positional[str], tables: Path = TABLES) -> None:
     """A run, a claim or a paper, with its evidence.
 
@@ -135,6 +174,49 @@ def run_all(arguments: list[str]) -> None:
         raise UserError(f"{len(failed)} papers with failures: {', '.join(failed)}.")
 
 
+class Built:
+    """The tables of a folder of records, with the answers to the claims. Raises UserError where there is no folder."""
+
+    def __init__(self, runs: Path, passports: Path):
+        from fer_common import claims, vouch
+        from fer_common.data import cache_folder
+        from fer_common.results import answers, render, verdicts
+        from fer_common.results import tables as collector
+        from fer_common.score import card as cards
+
+        if not runs.is_dir():
+            raise UserError(f"{runs}: no such folder; run a paper first, or say where its records are with --runs.")
+        self.papers = Papers()
+        known = vouch.Passports.read(passports) if passports.is_dir() else vouch.Passports({}, {})
+        findings = self.papers.check(list(records.find(runs)), known, cache_folder() / "vouched")
+        self.wrong = {finding.path: finding.says for finding in findings if finding.verdict == "wrong"}
+        # s* is that of the committed records, for somebody else's runs too.
+        committed = ROOT / TABLES / "seed_spread.csv"
+        elsewhere = runs.resolve() != (ROOT / RUNS).resolve()
+        known_here = elsewhere and committed.exists()
+        spread = verdicts.Spread.of_rows(render.read_spread(committed)) if known_here else None
+        self.unjudged = elsewhere and not known_here
+        self.files = [claims.load(name) for name in PAPERS]
+        self.tables = collector.build(
+            runs,
+            self.files,
+            known.faces,
+            wrong=self.wrong,
+            without_randomness=self.papers.without_randomness,
+            known_spread=spread,
+            released=[(name, cards.load(name).printed) for name in cards.names()],
+        )
+        self.spread = spread or verdicts.Spread.of_rows(self.tables["seed_spread"].to_dict("records"))
+        self.found = answers.answers(self.tables["comparison"], self.files)
+
+    def draw(self, folder: Path) -> None:
+        """The committed figures."""
+        from fer_common.results import figures
+
+        first = {name: next(iter(paper.protocols)) for name, paper in self.papers.loaded.items()}
+        figures.draw(self.tables, self.files, self.found, first, folder)
+
+
 def tables(
     runs: Path = RUNS,
     tables: Path = TABLES,
@@ -153,38 +235,13 @@ def tables(
         format: what is printed; `latex` with `--claims headline` is a table to paste into a paper.
         claims: `headline`: the claims that papers are known by, a row each.
     """
-    from fer_common import claims as claims_files
-    from fer_common import vouch
-    from fer_common.data import cache_folder
-    from fer_common.results import answers, figures, render, verdicts
-    from fer_common.results import tables as collector
-    from fer_common.score import card as cards
+    from fer_common.results import answers, render
+    from fer_common.results.tables import RELEASED
 
-    if not runs.is_dir():
-        raise UserError(f"{runs}: no such folder; run a paper first, or say where its records are with --runs.")
-    papers = Papers()
-    known = vouch.Passports.read(passports) if passports.is_dir() else vouch.Passports({}, {})
-    findings = papers.check(list(records.find(runs)), known, cache_folder() / "vouched")
-    wrong = {finding.path: finding.says for finding in findings if finding.verdict == "wrong"}
-    # s* is that of the committed records, for somebody else's runs too.
-    committed = ROOT / TABLES / "seed_spread.csv"
-    elsewhere = runs.resolve() != (ROOT / RUNS).resolve()
-    known_here = elsewhere and committed.exists()
-    spread = verdicts.Spread.of_rows(render.read_spread(committed)) if known_here else None
-    files = [claims_files.load(name) for name in PAPERS]
-    built = collector.build(
-        runs,
-        files,
-        known.faces,
-        wrong=wrong,
-        without_randomness=papers.without_randomness,
-        known_spread=spread,
-        released=[(name, cards.load(name).printed) for name in cards.names()],
-    )
-    found = answers.answers(built["comparison"], files)
-    render.write(built | {"answers": answers.table(found)}, tables)
-    first = {name: next(iter(paper.protocols)) for name, paper in papers.loaded.items()}
-    figures.draw(built, files, found, first, tables.parent / "figures")
+    built = Built(runs, passports)
+    render.write(built.tables | {"answers": answers.table(built.found)}, tables)
+    built.draw(tables.parent / "figures")
+    found = built.found
     if claims == "headline":
         print(answers.latex(found) if format == "latex" else answers.text(found))
         return
@@ -192,19 +249,20 @@ def tables(
         raise UserError(
             "--format latex prints the headline claims: say --claims headline; results/tables has the rest."
         )
-    print(render.overview(built, spread or verdicts.Spread.of_rows(built["seed_spread"].to_dict("records"))))
-    print(render.found(built["runs"], tables))
-    if elsewhere and not known_here:
+    print(render.overview(built.tables, built.spread))
+    print(render.found(built.tables["runs"], tables))
+    if built.unjudged:
         print("This is no checkout of the suite: without its committed records a single run of yours is not judged.")
     unfinished = list(Path(runs).glob("*/*/.*.partial/checkpoint.npz"))
     if unfinished:
         names = ", ".join(path.parent.name for path in unfinished)
         print(f"{len(unfinished)} unfinished runs, which the same command goes on with: {names}")
-    ran = built["runs"]["paper"].dropna() if len(built["runs"]) else ()  # a damaged record says no paper
-    if strangers := set(ran) - {"", collector.RELEASED, *PAPERS}:
+    listed = built.tables["runs"]
+    ran = listed["paper"].dropna() if len(listed) else ()  # a damaged record says no paper
+    if strangers := set(ran) - {"", RELEASED, *PAPERS}:
         print(f"Not registered, so that no claim stands beside their runs: {', '.join(sorted(strangers))}. {REGISTER}")
-    if wrong:
-        raise UserError(f"{len(wrong)} records are wrong and left out; `ferrepro check {runs}` says more.")
+    if built.wrong:
+        raise UserError(f"{len(built.wrong)} records are wrong and left out; `ferrepro check {runs}` says more.")
 
 
 class Papers:
@@ -561,6 +619,7 @@ COMMANDS = {
     "list": list_papers,
     "run": run,
     "tables": tables,
+    "report": report,
     "best": best,
     "show": show_one,
     "audit": audit,

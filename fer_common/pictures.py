@@ -9,6 +9,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -23,9 +24,11 @@ ROLES = ("score", "seen", "select", "fit")
 """In the order of how much a number of theirs says; `unused` rows say nothing of a run."""
 
 
-def draw_run(folder: Path, record: Record, history: list[dict], predictions: Predictions) -> None:
-    """Write learning_curves.png, confusion.png, roc.png, reliability.png and report.txt of a run's last epoch into
-    `folder`; of several tasks the record's own.
+def draw_run(
+    folder: Path, record: Record, history: list[dict], predictions: Predictions, *, form: Literal["png", "svg"] = "png"
+) -> None:
+    """Write learning_curves, confusion, roc and reliability as pictures of a form, and report.txt, of a run's last
+    epoch into `folder`; of several tasks the record's own.
 
     One that fails is a warning, and leaves no file.
     """
@@ -39,14 +42,14 @@ def draw_run(folder: Path, record: Record, history: list[dict], predictions: Pre
         title += f" · {record.data['source']}"
     of_task = title if record.task == "expression" else f"{title} · {record.task}"
     drawn = {
-        "learning_curves.png": lambda path: _learning_curves(path, title, history),
-        "confusion.png": lambda path: _confusion(path, of_task, predictions, epoch, classes),
-        "roc.png": lambda path: _roc(path, of_task, predictions, epoch, classes),
-        "reliability.png": lambda path: _reliability(path, of_task, predictions, epoch),
+        f"learning_curves.{form}": lambda path: _learning_curves(path, title, history),
+        f"confusion.{form}": lambda path: _confusion(path, of_task, predictions, epoch, classes),
+        f"roc.{form}": lambda path: _roc(path, of_task, predictions, epoch, classes),
+        f"reliability.{form}": lambda path: _reliability(path, of_task, predictions, epoch),
         "report.txt": lambda path: write_whole(path, report(of_task, predictions, epoch, classes)),
     }
     if not history:  # nothing was trained
-        del drawn["learning_curves.png"]
+        del drawn[f"learning_curves.{form}"]
     for name, draw in drawn.items():
         try:
             draw(folder / name)

@@ -103,10 +103,10 @@ class Answer:
 
 
 def cited(file: ClaimsFile) -> str:
-    """`Arriaga et al. 2017`, or the script's name where authors are not known."""
+    """`Arriaga et al. 2017`; `unknown authors (cnn_13_epochs)` where our copy names none."""
     names = [name.strip() for name in (file.reference.authors or "").split(",") if name.strip()]
     if not names:
-        return f"`{file.paper}` (authors not in our copy)"
+        return f"unknown authors ({file.paper})"
     families = [name.split()[-1] if len(name.split()[-1]) > 2 else name for name in names]
     who = families[0] if len(names) == 1 else " and ".join(families) if len(names) == 2 else f"{families[0]} et al."
     return f"{who} {file.reference.year}" if file.reference.year else f"{who} (no year)"

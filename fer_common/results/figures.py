@@ -111,9 +111,7 @@ def draw_answers(found: Sequence[Answer], beside: pd.DataFrame, path: Path) -> N
                 text = f"{mean:.1f}" + "".join(f", {flag}" for flag in FLAGS if flag in each.flags and not below)
                 axes.annotate(text, (low if below else high, place + below), **side, **_BESIDE)
     axes.set(yticks=range(len(found)), ylim=(len(found) - 0.4, -0.75), xlim=(30, 104))
-    axes.set_yticklabels(
-        [f"{each.paper.replace(chr(96), '').partition(' (')[0]}\n{each.printed}" for each in found], fontsize=8
-    )
+    axes.set_yticklabels([f"{each.paper.partition(' (')[0]}\n{each.printed}" for each in found], fontsize=8)
     axes.set_xlabel("accuracy, per cent", fontsize=9)
     axes.grid(axis="x", alpha=0.3)
     handles = [plt.Line2D([], [], marker="X", color="crimson", ls="", ms=8, label="claimed")]

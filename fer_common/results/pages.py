@@ -160,9 +160,8 @@ def answered(found: Sequence[answers.Answer], *, of_all: bool = True) -> str:
     """A row a headline claim; on the page of all papers with a link to each."""
     rows = []
     for each in found:
-        name = each.paper.replace(f"`{each.file.paper}` (authors not in our copy)", "a paper without authors")
         rows.append(
-            ({"paper": f"[{name}](docs/{each.file.paper}.md)"} if of_all else {})
+            ({"paper": f"[{each.paper.partition(' (')[0]}](docs/{each.file.paper}.md)"} if of_all else {})
             | {"printed": each.printed, "honest, on PrivateTest": each.honest_says}
             | {"what gives the printed number": each.gives_says, "the audit says": each.audit_says}
             | {"answer": f"**{each.says}**"}

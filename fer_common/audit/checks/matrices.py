@@ -251,20 +251,20 @@ def readings(
                 own = [sum(map(int, matrix.rows[label])) for label in file.classes if label in matrix.rows]
                 shares = [[(Fraction(n, max(total, 1)),) * 2 for n in row] for row, total in zip(whole, own)]
                 if is_complete(file, matrix):
-                    named.append(Reading("its counts", _of_rows(file, shares, own), sum(own)))
+                    named.append(Reading("its counts", kind, _of_rows(file, shares, own), sum(own)))
             elif kind == "row":
                 if not is_complete(file, matrix):
                     labels = [label for label in file.classes if label in matrix.rows and label in matrix.columns]
                     columns = [label for label in file.classes if label in matrix.columns]
                     rows = [label for label in file.classes if label in matrix.rows]
                     values = {("recall", k): [cells[rows.index(k)][columns.index(k)]] for k in labels}
-                    loose.append(Reading("whatever the sizes of its classes", values))
+                    loose.append(Reading("whatever the sizes of its classes", kind, values))
                     continue
                 for name, sizes in sizes_of_classes(file, matrix).items():
-                    named.append(Reading(name, _of_rows(file, cells, sizes), sum(sizes)))
-                loose.append(Reading("whatever the sizes of its classes", _of_rows(file, cells, None)))
+                    named.append(Reading(name, kind, _of_rows(file, cells, sizes), sum(sizes)))
+                loose.append(Reading("whatever the sizes of its classes", kind, _of_rows(file, cells, None)))
             elif is_complete(file, matrix):
-                named.append(Reading(f"as shares of the {kind}", _of_others(file, cells, kind)))
+                named.append(Reading(f"as shares of the {kind}", kind, _of_others(file, cells, kind)))
     return named, loose
 
 

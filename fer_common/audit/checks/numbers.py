@@ -257,6 +257,11 @@ def _one_agreement(file, claim, source, given, whatever, same, roundings, what) 
         conditions.append("the accuracy is a mean of one-vs-rest accuracies")
     if claim.average == "unstated":
         conditions.append("it is another average")
+    # A matrix that can be shares of something of which the number does not follow excludes nothing.
+    if isinstance(source, ConfusionMatrix):
+        told = {reading.shares for reading, _ in given + whatever}
+        silent = {kind for r in roundings for kind in matrices.kinds(file, source, r)} - told
+        conditions += [f"its numbers are shares of the {kind}" for kind in sorted(silent)]
     # Means over runs of precision, F1 and the like are not those of a mean matrix.
     provable = same and (file.n_runs == 1 or (file.n_runs and claim.metric in ("recall", "accuracy")))
     if not conditions and provable:

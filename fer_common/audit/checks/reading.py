@@ -19,6 +19,8 @@ class Reading:
 
     of: str
     """Which: of which sizes of classes, or shares of what."""
+    shares: str = ""
+    """Of a matrix: what its numbers are shares of in this reading."""
     values: dict[Key, list[Bounds]] = field(default_factory=dict)
     """What each metric can be; two bounds where a metric is computed in two ways."""
     n_images: int | None = None

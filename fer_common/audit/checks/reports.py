@@ -288,7 +288,7 @@ def readings(file: ClaimsFile, report: Report, roundings: Sequence[Rounding]) ->
             both = max(limits[0], rows[0]), min(limits[1], rows[1])
             values["accuracy", "none"] = [both if both[0] <= both[1] else limits]
         values = {key: own for key, own in values.items() if own}
-        found.append(Reading("its rows", values, n_images, hits))
+        found.append(Reading("its rows", "", values, n_images, hits))
     return found
 
 
