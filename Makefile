@@ -1,4 +1,4 @@
-# make reproduce   the 13-epoch CNN on FER2013 where it is found, else on drawn faces; then the table
+# make reproduce   the 13-epoch CNN on FER2013 where it is found, else on drawn faces; then the table and the report
 # make lint        format, likely mistakes, types
 # make quick      the tests that train nothing, in a minute and a half
 # make test        all tests
@@ -44,7 +44,8 @@ endef
 reproduce: $(READY)
 	@$(CHOOSE_DATA); \
 	$(BIN)/ferrepro run cnn_13_epochs --runs $(OUT)/reproduce/$$data/runs $$options && \
-	$(BIN)/ferrepro tables --runs $(OUT)/reproduce/$$data/runs --tables $(OUT)/reproduce/$$data/tables
+	$(BIN)/ferrepro tables --runs $(OUT)/reproduce/$$data/runs --tables $(OUT)/reproduce/$$data/tables && \
+	$(BIN)/ferrepro report $(OUT)/reproduce/$$data/runs --out $(OUT)/reproduce/$$data/report
 
 lint: $(LINT)
 	$(BIN)/ruff format --check .

@@ -80,10 +80,11 @@ def best(n: int = 12, tables: Path = TABLES) -> None:
         n: how many.
         tables: a folder of tables.
     """
-    from fer_common.results import render, terminal
+    from fer_common import showing
+    from fer_common.results import render
 
     found = render.read(tables, ("summary", "runs"))
-    print(terminal.best(found["summary"], found["runs"], n))
+    print(showing.best(found["summary"], found["runs"], n))
 
 
 def report(
@@ -132,9 +133,10 @@ def show_one(name: tyro.conf.Positional[str], tables: Path = TABLES) -> None:
         name: the folder of a record; the id of a claim (`PAPER/CLAIM` where several have it); or a paper.
         tables: a folder of tables.
     """
-    from fer_common.results import render, terminal
+    from fer_common import showing
+    from fer_common.results import render
 
-    print(terminal.show(name, render.read(tables, ("comparison",)), Papers().loaded, RUNS))
+    print(showing.show(name, render.read(tables, ("comparison",)), Papers().loaded, RUNS))
 
 
 def run() -> None:

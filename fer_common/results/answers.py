@@ -91,7 +91,8 @@ class Answer:
         unseen = self.gives is not None and self.gives["image_set"].held_out
         selected = unseen and "select" in self.gives["image_set"].roles
         if unseen and not selected:
-            return "holds"
+            read = " read as a mean one-vs-rest accuracy" * (self.gives["average"] != "none")
+            return f"holds{read}"
         if selected:
             return "holds on the images that chose the epoch"
         if self.gives is not None:

@@ -158,14 +158,13 @@ def _if_any(rows: list[dict], *optional: str) -> list[dict]:
 
 def answered(found: Sequence[answers.Answer], *, of_all: bool = True) -> str:
     """A row a headline claim; on the page of all papers with a link to each."""
-    rows = []
-    for each in found:
-        rows.append(
-            ({"paper": f"[{each.paper.partition(' (')[0]}](docs/{each.file.paper}.md)"} if of_all else {})
-            | {"printed": each.printed, "honest, on PrivateTest": each.honest_says}
-            | {"what gives the printed number": each.gives_says, "the audit says": each.audit_says}
-            | {"answer": f"**{each.says}**"}
-        )
+    rows = [
+        ({"paper": f"[{each.paper.partition(' (')[0]}](docs/{each.file.paper}.md)"} if of_all else {})
+        | {"printed": each.printed, "honest, on PrivateTest": each.honest_says}
+        | {"what gives the printed number": each.gives_says, "the audit says": each.audit_says}
+        | {"answer": f"**{each.says}**"}
+        for each in found
+    ]
     return render.markdown(rows) if rows else "The paper is known by no number."
 
 

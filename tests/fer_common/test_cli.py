@@ -1,6 +1,7 @@
 """The command line as typed: quick help, the data commands, the list, and one sentence for every mistake."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -139,7 +140,36 @@ def test_an_installed_suite_says_what_only_a_checkout_has(tmp_path):
     assert done.returncode == 1 and "is no checkout of the suite" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_list_names_papers_systems_and_runs():
+def test_list_says_what_papers_print_and_what_has_run(tmp_path):
     printed = command("list").stdout
-    for word in ("cnn_13_epochs", "first_design", "official, as_published"):
-        assert word in printed
+    for name in PAPERS:
+        assert re.search(rf"^{name} ", printed, re.MULTILINE)
+    assert re.search(r"^cnn_13_epochs +90 %, 83.2 % +57.4 \(5 seeds\)", printed, re.MULTILINE)
+    of_one = command("list", "cnn_13_epochs").stdout
+    assert "protocols: official, as_published" in of_one and re.search(r"first_design +official", of_one)
+    assert re.search(r"^cnn_13_epochs +90 %, 83.2 % +not run", command("list", "--runs", tmp_path).stdout, re.MULTILINE)
+
+
+def test_best_and_show_give_the_evidence():
+    first, second = re.findall(r"^(\d\d\.\d) \[", command("best", "--n", "2").stdout, re.MULTILINE)
+    assert float(first) >= float(second) > 60
+    claim = command("show", "cnn_13_epochs/test_accuracy_results").stdout
+    assert "accuracy 83.2 %" in claim and "57.4 [55.4, 59.5]  PrivateTest" in claim and "audit, warning" in claim
+    assert "answer: only on images that it was fitted on" in command("show", "cnn_13_epochs").stdout
+    run = next((ROOT / "results/runs/cnn_13_epochs/cnn").glob("as_published-random-seed1-*"))
+    shown = " ".join(command("show", run).stdout.split())
+    assert (
+        "83.2 % is claimed on test images (3.3); you got 5" in shown
+        and "% on the images that it was fitted on" in shown
+    )
+    several = command("show", "accuracy", check=False)
+    assert several.returncode == 1 and "is a claim of several papers: resnet50_xgboost/accuracy" in several.stderr
+    assert "neither the folder of a record, nor a claim" in command("show", "nothing", check=False).stderr
+
+
+def test_headline_claims_as_a_table_for_a_paper(tmp_path):
+    where = ("--runs", ROOT / "results/runs/reference", "--tables", tmp_path / "tables")
+    printed = command("tables", "--format", "latex", "--claims", "headline", *where).stdout
+    assert printed.startswith(r"\begin{tabular}") and printed.count(r" \\") > 7 and r"83.2 \% on test images" in printed
+    refused = command("tables", "--format", "latex", *where, check=False)
+    assert refused.returncode == 1 and "say --claims headline" in refused.stderr
