@@ -14,6 +14,7 @@ import numpy as np
 from fer_common.audit.printed import Bounds, whole_numbers
 
 SLACK = 1e-9  # of a whole number; bounds of five digits are further from one unless they contain it
+MANY = 1_000_000  # numbers of hits of a class
 STEPS = 30_000_000  # of additions in the search over totals of a report: a tenth of a second
 
 
@@ -72,6 +73,9 @@ def row_options(row: Row, n_images: int) -> Options:
     low, high = row.recall or (Fraction(0), Fraction(1))
     # A class without images has no recall; whatever is printed for it says nothing.
     possible = whole_numbers(low * row.support, high * row.support) if row.support else range(1)
+    if len(possible) > MANY:  # too many to list: both ends, with every number of predictions that is left
+        ends = np.array([possible.start, possible.stop - 1], dtype=np.int64)
+        return Options(ends, np.zeros(2, np.int64), np.full(2, n_images, np.int64))
     hits = np.arange(possible.start, max(possible.start, possible.stop), dtype=np.int64)
     fewest, most = hits.copy(), hits + (n_images - row.support)
     some = hits > 0
@@ -94,18 +98,36 @@ def row_options(row: Row, n_images: int) -> Options:
     return Options(hits[kept], fewest[kept], most[kept])
 
 
-def hits_in_all(rows: Sequence[Row], options: Sequence[Options], n_images: int) -> tuple[np.ndarray, bool]:
-    """(int (H,) totals of hits that a report allows, whether every whole number was tried).
+@dataclass(frozen=True)
+class Totals:
+    """The totals of hits that a report allows."""
+
+    low: int
+    high: int
+    every: np.ndarray | None
+    """int (H,) where each whole number was tried; None where all between the two ends may be."""
+
+    def any_within(self, share: Bounds, n_images: int) -> bool:
+        """Whether one of them is such a share of the images."""
+        if self.every is None:
+            wanted = whole_numbers(share[0] * n_images, share[1] * n_images)
+            return bool(wanted) and wanted[0] <= self.high and self.low <= wanted[-1]
+        shares, (low, high) = self.every / n_images, map(float, share)
+        return bool(np.any((shares >= low - SLACK) & (shares <= high + SLACK)))
+
+
+def hits_in_all(rows: Sequence[Row], options: Sequence[Options], n_images: int) -> Totals | None:
+    """The totals of hits that a report allows; None where there is none.
 
     One possibility of each class is chosen so that the predictions add up to the images. For every total of hits the
     totals of predictions are widened to an interval. Where that is too long a search, hits and predictions need not be
     whole: the totals are then all those between the two ends of a linear programme.
     """
     if any(not len(own) for own in options):
-        return np.zeros(0, np.int64), True
+        return None
     spans = np.cumsum([int(own.hits[-1] - own.hits[0]) for own in options]) + 1
     if sum(int(span) * len(own) for span, own in zip([1, *spans], options)) > STEPS:
-        return _hits_between(rows, options, n_images), False
+        return _hits_between(rows, options, n_images)
     first = 0
     fewest, most = np.zeros(1), np.zeros(1)
     for own in options:
@@ -117,10 +139,11 @@ def hits_in_all(rows: Sequence[Row], options: Sequence[Options], n_images: int) 
             np.maximum(wider[1][part], most + high, out=wider[1][part])
         first += int(own.hits[0])
         fewest, most = wider
-    return first + np.flatnonzero((fewest <= n_images) & (n_images <= most)), True
+    every = first + np.flatnonzero((fewest <= n_images) & (n_images <= most))
+    return Totals(int(every[0]), int(every[-1]), every) if len(every) else None
 
 
-def _hits_between(rows: Sequence[Row], options: Sequence[Options], n_images: int) -> np.ndarray:
+def _hits_between(rows: Sequence[Row], options: Sequence[Options], n_images: int) -> Totals | None:
     from scipy.optimize import linprog
 
     # hits, then predictions, of each class
@@ -154,9 +177,9 @@ def _hits_between(rows: Sequence[Row], options: Sequence[Options], n_images: int
             bounds=limits,
         )
         if found.status == 2:  # infeasible
-            return np.zeros(0, np.int64)
+            return None
         ends.append(sign * found.fun)
-    return np.arange(int(_up(ends[0] - 1e-4)), int(_down(ends[1] + 1e-4)) + 1)
+    return Totals(int(_up(ends[0] - 1e-4)), int(_down(ends[1] + 1e-4)), None)
 
 
 def metric_range(own: Options, row: Row, metric: str) -> Bounds:

@@ -10,29 +10,43 @@ from fer_common.plotting import pyplot, save
 
 
 def draw_passport(passport: Passport, path: Path) -> None:
-    """Sharpness, contrast and evenness per usage, twins, and agreement with the crowd by class, into an image file."""
+    """Which images are there twice, agreement with the crowd by class, and whether the parts look alike, into an image
+    file."""
     plt = pyplot()
     panels = 3 if passport.crowd else 2
-    figure, axes = plt.subplots(1, panels, figsize=(4.6 * panels, 3.8), layout="constrained")
-    sharpest = {name: max(getattr(own, name) for own in passport.looks.values()) for name in LOOKS}
-    for usage, own in passport.looks.items():
-        axes[0].plot(LOOKS, [getattr(own, name) / sharpest[name] for name in LOOKS], "o-", label=usage)
-    axes[0].set(ylim=(0, 1.05), title="medians over images, relative to the highest")
-    axes[0].legend(fontsize=8)
-    names = [own.of if own.of == own.among else f"{own.of}\nin {own.among}" for own in passport.exact]
+    figure, axes = plt.subplots(
+        panels, 1, figsize=(7, 2.6 * panels), layout="constrained", height_ratios=[4, 3, 2][:panels]
+    )
+    names = [own.of if own.of == own.among else f"{own.of}, also in {own.among}" for own in passport.exact]
     for offset, (kind, twins) in enumerate((("byte for byte", passport.exact), ("nearly alike", passport.near))):
         shares = [100 * (own.same_label + own.other_label) / passport.looks[own.of].images for own in twins]
-        axes[1].barh(np.arange(len(names)) + 0.4 * offset, shares, 0.4, label=kind)
-    axes[1].set_yticks(np.arange(len(names)) + 0.2, names, fontsize=8)
-    axes[1].invert_yaxis()
-    axes[1].set(xlabel="per cent of its images", title="images with a twin")
-    axes[1].legend(fontsize=8)
+        drawn = axes[0].barh(np.arange(len(names)) + 0.4 * offset, shares, 0.4, label=kind)
+        axes[0].bar_label(drawn, fmt="%.1f", fontsize=8, padding=2)
+    axes[0].set_yticks(np.arange(len(names)) + 0.2, names, fontsize=8)
+    axes[0].invert_yaxis()
+    axes[0].margins(x=0.1)
+    axes[0].set_title("Images that are there a second time, per cent", fontsize=10, loc="left")
+    axes[0].legend(fontsize=8)
     if passport.crowd:
-        axes[2].bar(list(passport.crowd.by_class), [100 * share for share in passport.crowd.by_class.values()])
-        axes[2].axhline(100 * passport.crowd.agree, color="black", lw=1)
-        axes[2].tick_params(axis="x", rotation=45)
-        axes[2].set(ylim=(0, 100), title="FER+: per cent whose plurality is the label")
-    save(figure, path, dpi=90)
+        crowd = passport.crowd
+        bars = axes[1].barh(list(crowd.by_class), [100 * share for share in crowd.by_class.values()], color="tab:green")
+        axes[1].bar_label(bars, fmt="%.0f", fontsize=8, padding=2)
+        axes[1].axvline(100 * crowd.agree, color="black", lw=1, ls="--", label=f"all images: {100 * crowd.agree:.0f}")
+        axes[1].set(xlim=(0, 100))
+        axes[1].invert_yaxis()
+        axes[1].legend(fontsize=8)
+        axes[1].set_title(
+            "Images to which most of ten people (FER+) give their label, per cent", fontsize=10, loc="left"
+        )
+    highest = {name: max(getattr(own, name) for own in passport.looks.values()) for name in LOOKS}
+    for usage, own in passport.looks.items():
+        axes[-1].plot([getattr(own, name) / highest[name] for name in LOOKS], list(LOOKS), "o", label=usage)
+    axes[-1].set(xlim=(0.5, 1.03), ylim=(len(LOOKS) - 0.5, -0.5))
+    axes[-1].legend(fontsize=8, loc="center left")
+    axes[-1].set_title("Do the parts look alike? Medians, the highest is 1", fontsize=10, loc="left")
+    for each in axes:
+        each.tick_params(labelsize=8)
+    save(figure, path, dpi=100)
 
 
 LOOKS = ("sharpness", "contrast", "unevenness")

@@ -94,9 +94,11 @@ class Answer:
             read = " read as a mean one-vs-rest accuracy" * (self.gives["average"] != "none")
             return f"holds{read}"
         if selected:
-            return "holds on the images that chose the epoch"
+            return "holds on the images that chose its epoch" + ("; honest: not run" if self.honest is None else "")
+        if self.gives is not None and "fit" in self.gives["image_set"].roles and len(self.gives["image_set"].roles) > 1:
+            return "only with training images among the scored"
         if self.gives is not None:
-            return "only on images that it was fitted on"
+            return "only on images that it was trained on"
         if self.honest is None:
             return "open: not run"
         short = [flag for flag in FLAGS if flag in self.flags]
@@ -188,6 +190,22 @@ def latex(found: Sequence[Answer]) -> str:
         cells = (each.paper.partition(" (")[0], each.printed, each.honest_says, each.gives_says)
         lines.append(" & ".join(map(cell, cells)) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
+
+
+def conclusion(found: Sequence[Answer]) -> str:
+    """How many headline claims have which answer, in a sentence."""
+    kinds = {
+        "holds": ("holds", "hold"),
+        "only": ("is met by scoring training images alone", "are met by scoring training images alone"),
+        "not reached": ("is met by nothing that ran", "are met by nothing that ran"),
+        "open": ("is open", "are open"),
+        "contradicted": ("is contradicted", "are contradicted"),
+        "supported": ("is supported", "are supported"),
+    }
+    counted = {kind: sum(each.says.startswith(kind) for each in found) for kind in kinds}
+    said = [f"{n} {kinds[kind][n != 1]}" for kind, n in counted.items() if n]
+    papers = len({each.file.paper for each in found})
+    return f"Of {len(found)} headline claims of {papers} papers, {', '.join(said[:-1])}, and {said[-1]}."
 
 
 def table(found: Sequence[Answer]) -> pd.DataFrame:

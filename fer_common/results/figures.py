@@ -1,13 +1,14 @@
 """The committed figures, a paper each: claimed beside found, drawn from the tables alone."""
 
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from fer_common.claims import Claim, ClaimsFile
+from fer_common.claims import Claim, ClaimsFile, Curve
 from fer_common.data import EMOTIONS
 from fer_common.data.utkface import TASKS
 from fer_common.plotting import pyplot, save_both
@@ -69,11 +70,11 @@ def beside_claims(summary: pd.DataFrame, paper: str) -> pd.DataFrame:
 
 # What images were to a run: shape, colour, and what a reader is told. The nearest to an honest score comes first.
 MARKS = {
-    "score": ("o", "tab:green", "images that it had not seen"),
+    "score": ("o", "tab:green", "honest: images that it had not seen"),
     "select": ("^", "tab:orange", "images that chose its epoch"),
     "seen": ("D", "tab:red", "test images of which it had seen some, or a copy"),
-    "part": ("P", "tab:purple", "fitted images together with the others"),
-    "fit": ("s", "tab:blue", "images that it was fitted on"),
+    "part": ("P", "tab:purple", "training images among others"),
+    "fit": ("s", "tab:blue", "images that it was trained on"),
 }
 
 
@@ -115,6 +116,9 @@ def draw_answers(found: Sequence[Answer], beside: pd.DataFrame, path: Path) -> N
     axes.set_xlabel("accuracy, per cent", fontsize=9)
     axes.grid(axis="x", alpha=0.3)
     handles = [plt.Line2D([], [], marker="X", color="crimson", ls="", ms=8, label="claimed")]
+    if any(set(FLAGS) & set(each.flags) for each in found):
+        weak = {"mfc": "white", "label": "the same, by a run of ours that is weaker than the paper's"}
+        handles.append(plt.Line2D([], [], marker="o", color="tab:green", ls="", ms=7, **weak))
     handles += [
         plt.Line2D(
             [], [], marker=marker, color=colour, ls="", ms=7, mfc=None if role == "score" else "white", label=said
@@ -137,7 +141,7 @@ def _band(axes, beside: pd.DataFrame) -> None:
     low, high = 100 * beside["accuracy"].min(), 100 * beside["accuracy"].max()
     axes.axvspan(low, high, color="0.85", lw=0, zorder=0)
     where = {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "bottom", "fontsize": 8, "color": "0.35"}
-    text = f"reference and released networks:\n{low:.1f} to {high:.1f}"
+    text = f"reference and released networks\non PrivateTest: {low:.1f} to {high:.1f}"
     axes.annotate(text, ((low + high) / 2, 1.0), (0, 2), textcoords="offset points", **where)
 
 
@@ -229,10 +233,11 @@ def draw_printed(file: ClaimsFile, ran: Mapping[str, pd.DataFrame], epochs: pd.D
     curves = {curve.system: curve for curve in file.curves}
     systems = list(dict.fromkeys([*matrices, *curves]))
     plt = pyplot()
-    figure = plt.figure(figsize=(12, 3.9 * len(systems)), layout="constrained")
-    grid = figure.add_gridspec(len(systems), 3)
+    rows = len(systems) + bool(curves)
+    figure = plt.figure(figsize=(7, 3.7 * len(systems) + 2.8 * bool(curves)), layout="constrained")
+    grid = figure.add_gridspec(rows, 2, height_ratios=[3.7] * len(systems) + [2.8] * bool(curves))
     for place, system in enumerate(systems):
-        printed, ours, losses = (figure.add_subplot(grid[place, column]) for column in range(3))
+        printed, ours = (figure.add_subplot(grid[place, column]) for column in range(2))
         classes = list(EMOTIONS)
         if matrix := matrices.get(system):
             classes = [name for name in matrix.rows if name in EMOTIONS]
@@ -246,31 +251,33 @@ def draw_printed(file: ClaimsFile, ran: Mapping[str, pd.DataFrame], epochs: pd.D
             counts = counts[[own == first for own in counts["image_set"]]]
             pairs = counts.pivot_table("images", "true", "predicted", "sum").loc[classes, classes].to_numpy()
             shares = 100 * pairs / np.maximum(pairs.sum(1, keepdims=True), 1)
-            _shares(ours, shares, classes, f"ours ({_ran_as(runs)}),\non {render.words_of(first)}")
+            where = textwrap.fill(f"on {render.words_of(first)}", 40)
+            _shares(ours, shares, classes, f"ours ({_ran_as(runs)}),\n{where}")
         else:
             ours.text(0.5, 0.5, "not run", ha="center", transform=ours.transAxes)
             ours.set_axis_off()
-        if curve := curves.get(system):
-            for kind, colour in (("training", "tab:blue"), ("validation", "tab:orange")):
-                values = [float(value) for value in curve.columns().get(f"{kind}_loss", [])]
-                losses.plot(range(1, len(values) + 1), values, "--", color=colour, label=f"{kind}, {curve.where}")
-        for number, run in enumerate(runs["run"] if len(runs) else ()):
+    for place, (system, curve) in enumerate(curves.items()):
+        runs = _of_system(ran.get("runs"), system)
+        _losses(figure.add_subplot(grid[-1, place]), curve, runs["run"] if len(runs) else (), epochs)
+    save_both(figure, path, dpi=100)
+
+
+def _losses(axes, curve: Curve, runs: Iterable[str], epochs: pd.DataFrame) -> None:
+    """The printed losses, dashed, and those of our runs by epoch."""
+    for kind, colour in (("training", "tab:blue"), ("validation", "tab:orange")):
+        values = [float(value) for value in curve.columns().get(f"{kind}_loss", [])]
+        axes.plot(range(1, len(values) + 1), values, "--", color=colour, label=f"{kind}, {curve.where}")
+        column = {"training": "running_loss", "validation": "select_loss"}[kind]
+        for number, run in enumerate(runs):
             history = epochs[epochs["run"] == run]
-            for name, said, colour in (
-                ("running_loss", "ours, training", "tab:blue"),
-                ("select_loss", "ours, validation", "tab:orange"),
-            ):
-                label = said if not number else None
-                losses.plot(history["epoch"], history[name], "o-", ms=3, color=colour, label=label)
-        if not losses.lines:
-            losses.set_axis_off()
-            continue
-        losses.set(xlabel="epoch")
-        losses.set_title("loss", fontsize=9)
-        losses.xaxis.get_major_locator().set_params(integer=True)
-        losses.grid(alpha=0.3)
-        losses.legend(fontsize=7)
-    save_both(figure, path, dpi=80)
+            label = f"{kind}, ours" if not number else None
+            axes.plot(history["epoch"], history[column], "o-", ms=3, color=colour, label=label)
+    axes.set_xlabel("epoch", fontsize=8)
+    axes.set_title(f"{curve.system}: loss", fontsize=9)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.tick_params(labelsize=8)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=7)
 
 
 def draw_tasks(table: pd.DataFrame, path: Path) -> None:
@@ -285,14 +292,14 @@ def draw_tasks(table: pd.DataFrame, path: Path) -> None:
     for _, row in table.iterrows():
         cells.setdefault(row["system"].removesuffix(f"_{row['task']}"), {})[row["task"]] = row
     names = [*TASKS, "attributes", "overall"]
-    figure, (bars, points) = plt.subplots(1, 2, figsize=(13, 4), layout="constrained", width_ratios=(6, 5))
+    figure, (bars, points) = plt.subplots(2, 1, figsize=(7, 7), layout="constrained")
     width, placed = 0.8 / len(cells), []
     for number, (cell, own) in enumerate(cells.items()):
         shown = [(n, own[name]) for n, name in enumerate(names) if name in own]
         places = [n - 0.4 + (number + 0.5) * width for n, _ in shown]
         heights = [100 * row["accuracy"] for _, row in shown]
         drawn = bars.bar(places, heights, width, yerr=_whiskers([row for _, row in shown]), label=cell)
-        bars.bar_label(drawn, fmt="%.0f", fontsize=6)
+        bars.bar_label(drawn, fmt="%.0f", fontsize=7)
         if "overall" in own and own["overall"].notna()["multiply_adds"]:
             at = own["overall"]["multiply_adds"] / 1e6, 100 * own["overall"]["accuracy"]
             how = {"fmt": "os^vDP"[number % 6], "fillstyle": "none", "color": drawn[0].get_facecolor()}
@@ -300,15 +307,15 @@ def draw_tasks(table: pd.DataFrame, path: Path) -> None:
             placed.append((*at, cell))
     for number, (x, y, cell) in enumerate(sorted(placed)):  # of those that cost the same, no label is on another
         side = 1 if number % 2 == 0 else -1
-        how = {"textcoords": "offset points", "va": "center", "ha": "left" if side > 0 else "right", "fontsize": 7}
+        how = {"textcoords": "offset points", "va": "center", "ha": "left" if side > 0 else "right", "fontsize": 8}
         points.annotate(cell, (x, y), (6 * side, 0), **how)
     bars.set_xticks(range(len(names)), [name.replace("_", " ") for name in names])
-    bars.set(ylabel="accuracy in per cent on tested images", ylim=(0, 115))
-    bars.legend(fontsize=7, ncols=3, loc="upper left")
+    bars.set(ylabel="accuracy, per cent, on tested images", ylim=(0, 118))
+    bars.legend(fontsize=8, ncols=3, loc="upper left")
     points.set(xscale="log", xlabel="multiply-adds an image, in millions, all tasks", ylabel="overall accuracy")
     points.margins(x=0.3)
     points.grid(alpha=0.3)
-    save_both(figure, path, dpi=90)
+    save_both(figure, path, dpi=100)
 
 
 def _whiskers(rows: list[pd.Series]) -> list[list[float]]:

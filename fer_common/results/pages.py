@@ -8,6 +8,7 @@ needs comes from its script (`Paper.blocks`), what benchmarks measured from `ben
 import difflib
 import re
 import statistics
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -106,6 +107,7 @@ def make_blocks(root: Path, papers: Mapping) -> dict[str, str]:
     }
     found = answers.answers(comparison, [claims.load(name) for name in papers])
     blocks["answers"] = answered(found)
+    blocks["conclusion"] = textwrap.fill(answers.conclusion(found), 100)
     blocks["try"] = first_commands(tables["protocols"], tables["runs"], papers)
     findings = pd.read_csv(folder / "audit.csv", keep_default_na=False)
     blocks["audit"] = audited(findings)
@@ -176,10 +178,10 @@ def first_commands(protocols: pd.DataFrame, runs: pd.DataFrame, papers: Mapping)
     expect = f"{float(rows[0]['minutes a run']):.0f} minutes; expect {rows[0]['accuracy']} %" if rows else "minutes"
     lines = [
         ("make reproduce", f"a paper's CNN: {expect}"),
-        (".venv/bin/ferrepro audit report.txt", "a second: can a printed report be true?"),
+        ("ferrepro audit docs/examples/printed/rafdb*", "a second: can a printed report be true?"),
         ("make test", "every test; make quick: those that train nothing"),
     ]
-    return "\n".join(["```", *(f"{command:38}# {what}" for command, what in lines), "```"])
+    return "\n".join(["```", *(f"{command:45}# {what}" for command, what in lines), "```"])
 
 
 # Claims
@@ -195,7 +197,7 @@ def headlines(comparison: pd.DataFrame, file: claims.ClaimsFile) -> str:
         epoch = by_id[row["claim_id"]].epoch
         rows.append(
             {"claimed": f"{render.claimed(row)}, images: {row['images']}{f', epoch {epoch}' if epoch else ''}"}
-            | {"protocol": row["protocol"], "scored on": render.name_of(row["image_set"])}
+            | {"protocol": row["protocol"], "scored on": render.words_of(row["image_set"])}
             | {"found": render.reproduced(row), "seeds": row["n_runs"], "gap ± h": render.gap(row)}
             | {"verdict": row["verdict"], "above the best honest": render.points(row["above_honest"])}
             | {"notes": row["notes"]}
@@ -215,7 +217,7 @@ def compared(comparison: pd.DataFrame, paper: str, protocols: list[str]) -> str:
             rows.append(
                 {"claim": row["claim_id"], "claimed": render.claimed(row), "metric": render.metric_of(row)}
                 | {k: row[k] for k in ("system", "protocol", "init")}
-                | {"scored on": "" if row["verdict"] == "not run" else render.name_of(row["image_set"])}
+                | {"scored on": "" if row["verdict"] == "not run" else render.words_of(row["image_set"])}
                 | {"found": render.reproduced(row)}
                 | {"gap ± h": render.gap(row), "verdict": row["verdict"]}
             )
@@ -281,10 +283,12 @@ def best_honest(summary: pd.DataFrame) -> str:
     if not len(shown):
         return "Nothing ran yet."
     row = shown.iloc[int(shown["accuracy"].argmax())]
-    return (
+    said = (
         f"The best honest accuracy that the suite has reached is {render.shown(row, 'accuracy', 'accuracy')} % on "
-        f"PrivateTest: `{row['system']}` of `{row['paper']}`, {_seeds(row['n_runs'])}."
+        f"PrivateTest, by {claims.load(row['paper']).systems[row['system']]} (`{row['system']}` of `{row['paper']}`, "
+        f"{_seeds(row['n_runs'])})."
     )
+    return textwrap.fill(said, 100)
 
 
 def controls(table: pd.DataFrame) -> str:
@@ -500,7 +504,7 @@ def changed(sensitivity: pd.DataFrame, summary: pd.DataFrame, runs: pd.DataFrame
         rows.append(
             {k: row[k] for k in ("system", "init")}
             | {"changed": changes, "parameters": render.whole(parameters)}
-            | {"scored on": render.name_of(row["image_set"]), "accuracy": render.shown(row, "accuracy", "accuracy")}
+            | {"scored on": render.words_of(row["image_set"]), "accuracy": render.shown(row, "accuracy", "accuracy")}
             | {f"points below {c.value} {c.unit}": f"{100 * (c.number - row['accuracy']):.1f}" for c in tested}
             | {"running training accuracy": render.percent(running), "seeds": row["n_runs"]}
         )

@@ -48,11 +48,11 @@ def words_of(image_set: ImageSet | None) -> str:
     roles = set(image_set.roles)
     what = "the images that it was split from" if image_set.pooled else " and ".join(image_set.usages)
     if image_set.of == "running":
-        return f"{what}, while it was fitted on them"
+        return f"{what}, while it was trained on them"
     if roles == {"fit"}:
-        said = f"the images that it was fitted on ({'pooled' if image_set.pooled else what})"
+        said = f"the images that it was trained on ({'of its own split' if image_set.pooled else what})"
     elif "fit" in roles:
-        said = f"all of {what}, fitted images with the others"
+        said = f"all of {what}, part of which it was trained on"
     elif "seen" in roles:
         said = "test images that a part of it had seen, or a copy of them"
     elif image_set.pooled:

@@ -155,7 +155,7 @@ def test_best_and_show_give_the_evidence():
     assert float(first) >= float(second) > 60
     claim = command("show", "cnn_13_epochs/test_accuracy_results").stdout
     assert "accuracy 83.2 %" in claim and "57.4 [55.4, 59.5]  PrivateTest" in claim and "audit, warning" in claim
-    assert "answer: only on images that it was fitted on" in command("show", "cnn_13_epochs").stdout
+    assert "answer: only on images that it was trained on" in command("show", "cnn_13_epochs").stdout
     run = next((ROOT / "results/runs/cnn_13_epochs/cnn").glob("as_published-random-seed1-*"))
     shown = " ".join(command("show", run).stdout.split())
     assert (

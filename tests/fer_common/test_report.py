@@ -34,7 +34,7 @@ def test_every_headline_claim_has_its_row_and_its_article(page, source):
     for each in source.found:
         assert f'<article id="{each.file.paper}-{each.claim.id}"' in text
         assert f'href="#{each.file.paper}-{each.claim.id}"' in text
-    assert "57.4 [55.4, 59.5] %, 5 seeds" in text and "only on images that it was fitted on" in text
+    assert "57.4 [55.4, 59.5] %, 5 seeds" in text and "only on images that it was trained on" in text
     assert not re.findall(r"(?:src|href)=\"https?:", text), "nothing comes from outside"
     for anchor in set(re.findall(r'href="#([^"]+)"', text)):
         assert f'id="{anchor}"' in text, anchor

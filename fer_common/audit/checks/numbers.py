@@ -228,9 +228,7 @@ def _fits(claim: Claim, values: list[Bounds], given: list[tuple[Reading, Bounds]
             if not (one_run and claim.metric == "accuracy" and reading.hits is not None and reading.n_images):
                 return True
             both = max(limits[0], value[0]), min(limits[1], value[1])
-            shares = reading.hits / reading.n_images
-            low, high = float(both[0]) - counts.SLACK, float(both[1]) + counts.SLACK
-            if ((shares >= low) & (shares <= high)).any():
+            if reading.hits.any_within(both, reading.n_images):
                 return True
     return False
 

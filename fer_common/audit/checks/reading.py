@@ -4,8 +4,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
 
-import numpy as np
-
+from fer_common.audit.counts import Totals
 from fer_common.audit.printed import Bounds
 from fer_common.claims import Claim, ConfusionMatrix, Curve, Report
 
@@ -24,8 +23,8 @@ class Reading:
     values: dict[Key, list[Bounds]] = field(default_factory=dict)
     """What each metric can be; two bounds where a metric is computed in two ways."""
     n_images: int | None = None
-    hits: np.ndarray | None = None
-    """Of one run: int (H,) the totals of hits that it allows among n_images; None where any between the bounds is."""
+    hits: Totals | None = None
+    """Of one run: the totals of hits that it allows among n_images; None where any between the bounds is."""
 
 
 def keys_of(claim: Claim) -> list[Key]:

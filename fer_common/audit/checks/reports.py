@@ -5,8 +5,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-import numpy as np
-
 from fer_common.audit import counts, metrics, parts
 from fer_common.audit.checks.reading import Key, Reading, over_classes, plain
 from fer_common.audit.finding import Finding
@@ -25,8 +23,8 @@ class Read:
     options: dict[str, counts.Options]
     """Empty of one run without supports, and of means over several runs."""
     n_images: int
-    hits: np.ndarray | None = None
-    """Totals of hits that the rows allow; None where they were not asked for."""
+    hits: counts.Totals | None = None
+    """Totals of hits that the rows allow; None where there is none, or they were not asked for."""
     problems: list[str] = field(default_factory=list)
     """Of one run."""
     of_any_runs: list[str] = field(default_factory=list)
@@ -145,25 +143,19 @@ def _line(report: Report) -> str | None:
 
 def _whole(file: ClaimsFile, report: Report, result: Read, rounding: Rounding, own: int) -> None:
     """Predictions that add up to the images, and hits to the accuracy."""
-    result.hits, exact = counts.hits_in_all(list(result.rows.values()), list(result.options.values()), own)
-    if not exact:
+    result.hits = counts.hits_in_all(list(result.rows.values()), list(result.options.values()), own)
+    if result.hits and result.hits.every is None:
         result.uncompared.append("sums over the classes in whole numbers: too many to try, so held against intervals")
     line = _line(report)
     if line is None:
         result.uncompared.append("the accuracy: none is printed in the report")
     accuracy = bounds(line, report.unit, rounding) if line else (Fraction(0), Fraction(1))
-    shares = result.hits / own
     readings = [accuracy, plain(accuracy, len(result.rows))]
-    if not any(_any_within(shares, reading) for reading in readings):
+    if not result.hits or not any(result.hits.any_within(reading, own) for reading in readings):
         result.problems.append(
             f"no choice of counts makes predictions add up to {own:,} images"
             + (f" and hits to an accuracy of {line}" if line else "")
         )
-
-
-def _any_within(shares: np.ndarray, limits: Bounds) -> bool:
-    low, high = map(float, limits)
-    return bool(np.any((shares >= low - counts.SLACK) & (shares <= high + counts.SLACK)))
 
 
 def class_ranges(result: Read, label: str, metric: str) -> Bounds | None:
@@ -276,9 +268,9 @@ def readings(file: ClaimsFile, report: Report, roundings: Sequence[Rounding]) ->
                 values["accuracy", "none"] = [mean(recalls, list(supports.values()))]
             elif None not in recalls:
                 values["accuracy", "none"] = [(min(one[0] for one in recalls), max(one[1] for one in recalls))]
-            if own.hits is not None and len(own.hits) and n_images == sum(supports.values()):
+            if own.hits and n_images == sum(supports.values()):
                 hits = own.hits
-                values["accuracy", "none"] = [(Fraction(int(hits[0]), n_images), Fraction(int(hits[-1]), n_images))]
+                values["accuracy", "none"] = [(Fraction(hits.low, n_images), Fraction(hits.high, n_images))]
         line = _line(report)
         if line and ("accuracy", "none") not in values:
             values["accuracy", "none"] = [bounds(line, report.unit, rounding)]

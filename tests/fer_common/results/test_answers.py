@@ -29,7 +29,7 @@ def row(found, image_set, protocol="official", **fields):
     [
         (
             [row(0.57, PRIVATE), row(0.80, FITTED)],
-            "only on images that it was fitted on",
+            "only on images that it was trained on",
             "57.0",
             "80.0 % on the images",
         ),
@@ -43,7 +43,7 @@ def row(found, image_set, protocol="official", **fields):
         ),
         (
             [row(0.57, PRIVATE), row(0.8, CHOSE, protocol="mine")],
-            "holds on the images that chose the epoch",
+            "holds on the images that chose its epoch",
             "57.0",
             "80.0 % on PublicTest and PrivateTest, which chose the epoch",
         ),
