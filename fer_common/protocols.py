@@ -14,7 +14,7 @@ import numpy as np
 from fer_common import UserError, splits
 from fer_common.data import EMOTIONS, USAGES, FaceData
 
-BeforeSplit = Literal["nothing", "repetition", "mirror_images", "transforms", "extractor"]
+BeforeSplit = Literal["nothing", "repetition", "fewer", "mirror_images", "transforms", "extractor"]
 FOLDS = 5
 
 
@@ -26,8 +26,8 @@ class Protocol:
     role, str (N,), where `fold` is None unless the protocol has `folds`; known: works that state it or must have done
     it, by the ids of this suite's papers or as they are cited; folds: how many, each of which is a run; prepare:
     function(data, seed) that repeats or alters images before they are split; before_split: what is done, or fitted, on
-    images before they are split. `repetition` and `mirror_images` are done by `prepare`; `transforms` (means, choices
-    of columns) and `extractor` are a script's to do, which asks for this field.
+    images before they are split. `repetition`, `fewer` and `mirror_images` are done by `prepare`; `transforms` (means,
+    choices of columns) and `extractor` are a script's to do, which asks for this field.
     """
 
     name: str
@@ -50,6 +50,9 @@ class Protocol:
         if unknown := set(role) - set(splits.ROLES):
             raise ValueError(f"the protocol {self.name} gives roles that there are not: {', '.join(unknown)}")
         return data, splits.seen_where(role, lambda role: np.isin(data.row_id, data.row_id[role == "fit"]))
+
+
+WITHOUT_PRIVATE, WITHOUT_PUBLIC = ("Training", "PublicTest"), ("Training", "PrivateTest")
 
 
 # Roles
@@ -90,6 +93,32 @@ def _80_20_all_seen(data: FaceData, seed: int, fold: int | None) -> np.ndarray:
     return splits.seen_where(_80_20()(data, seed, fold), lambda role: role == "score")
 
 
+def _pooled_without_private(together: bool = False) -> Callable:
+    """Of Training and PublicTest a fifth is scored, the rest is fitted, none selects; PrivateTest is scored too."""
+
+    def roles(data: FaceData, seed: int, fold: int | None) -> np.ndarray:
+        return splits.hold_out(data, WITHOUT_PRIVATE, fraction=0.2, seed=seed, identical_together=together)
+
+    return roles
+
+
+def _pooled_seen(data: FaceData, seed: int, fold: int | None) -> np.ndarray:
+    pooled = np.isin(data.usage, WITHOUT_PRIVATE)
+    return splits.seen_where(_pooled_without_private()(data, seed, fold), lambda role: pooled)
+
+
+def _public_fitted(data: FaceData, seed: int, fold: int | None) -> np.ndarray:
+    return np.where(data.usage == "PrivateTest", "score", "fit")
+
+
+def _evaluation_tenth(data: FaceData, seed: int, fold: int | None) -> np.ndarray:
+    return splits.hold_out(data, ("Training",), fraction=0.1, seed=seed)
+
+
+def _without_twins(data: FaceData, seed: int, fold: int | None) -> np.ndarray:
+    return splits.official(data, identical_together=True)
+
+
 def _folded(usages: Sequence[str] = USAGES, together: bool = False, held_out: str = "score") -> Callable:
     """Of these usages one fold is held out; the other usages are scored. A tenth of what is fitted selects, unless the
     fold that is held out does."""
@@ -114,14 +143,34 @@ def oversampled(data: FaceData, seed: int) -> FaceData:
     return data.take(np.concatenate([np.r_[own, rng.choice(own, largest - len(own))] for own in rows]))
 
 
+def undersampled(data: FaceData, seed: int) -> FaceData:
+    """Every class cut at random to the size of the smallest."""
+    rng = np.random.default_rng(seed)
+    smallest = np.bincount(data.labels, minlength=len(EMOTIONS)).min()
+    rows = (np.flatnonzero(data.labels == label) for label in range(len(EMOTIONS)))
+    return data.take(np.sort(np.concatenate([rng.choice(own, smallest, replace=False) for own in rows])))
+
+
+def but_private(prepare: Callable[[FaceData, int], FaceData]) -> Callable[[FaceData, int], FaceData]:
+    """The same of Training and PublicTest alone; PrivateTest follows as it is."""
+
+    def prepared(data: FaceData, seed: int) -> FaceData:
+        pooled = np.isin(data.usage, WITHOUT_PRIVATE)
+        made, rest = prepare(data.take(np.flatnonzero(pooled)), seed), data.take(np.flatnonzero(~pooled))
+        both = {
+            name: np.concatenate([value, getattr(rest, name)]) if isinstance(value, np.ndarray) else value
+            for name, value in vars(made).items()
+        }
+        return FaceData(**both)
+
+    return prepared
+
+
 def with_mirror_images(data: FaceData, seed: int) -> FaceData:
     """Every image, and its mirror image with the same row_id."""
     twice = data.take(np.tile(np.arange(len(data)), 2))
     images = np.concatenate([data.images, data.images[:, :, ::-1]])
     return FaceData(**vars(twice) | {"images": images})
-
-
-WITHOUT_PRIVATE, WITHOUT_PUBLIC = ("Training", "PublicTest"), ("Training", "PrivateTest")
 
 
 class Registry(dict[str, Protocol]):
@@ -218,6 +267,59 @@ PROTOCOLS = Registry(
             "all_rows",
             "All images are fitted, and none selects or is scored: what an extractor that sees the test is fitted on.",
             lambda data, seed, fold: np.full(len(data), "fit"),
+        ),
+        Protocol(
+            "public_fitted",
+            "Training and PublicTest are fitted, none selects, and PrivateTest is scored.",
+            _public_fitted,
+        ),
+        Protocol(
+            "official_without_twins",
+            "official without the training images that PublicTest or PrivateTest holds too, byte for byte.",
+            _without_twins,
+        ),
+        Protocol(
+            "evaluation_tenth",
+            "A tenth of Training is printed as the evaluation set, the rest is fitted; the others are scored too.",
+            _evaluation_tenth,
+        ),
+        Protocol(
+            "without_private_80_20",
+            "Training and PublicTest are pooled: a fifth, drawn, is printed, the rest is fitted; PrivateTest is scored "
+            "beside it.",
+            _pooled_without_private(),
+        ),
+        Protocol(
+            "without_private_80_20_grouped",
+            "without_private_80_20 with identical images on one side.",
+            _pooled_without_private(together=True),
+        ),
+        Protocol(
+            "transforms_without_private",
+            "without_private_80_20 after means and deviations were fitted on all of its images.",
+            _pooled_seen,
+            before_split="transforms",
+        ),
+        Protocol(
+            "oversample_without_private",
+            "without_private_80_20 after every class was repeated at random to the size of the largest.",
+            _pooled_without_private(),
+            prepare=but_private(oversampled),
+            before_split="repetition",
+        ),
+        Protocol(
+            "undersample_without_private",
+            "without_private_80_20 after every class was cut at random to the size of the smallest.",
+            _pooled_without_private(),
+            prepare=but_private(undersampled),
+            before_split="fewer",
+        ),
+        Protocol(
+            "mirror_without_private",
+            "without_private_80_20 after the mirror image of every image was added.",
+            _pooled_without_private(),
+            prepare=but_private(with_mirror_images),
+            before_split="mirror_images",
         ),
         Protocol(
             "folds_without_private",

@@ -116,9 +116,6 @@ def draw_answers(found: Sequence[Answer], beside: pd.DataFrame, path: Path) -> N
     axes.set_xlabel("accuracy, per cent", fontsize=9)
     axes.grid(axis="x", alpha=0.3)
     handles = [plt.Line2D([], [], marker="X", color="crimson", ls="", ms=8, label="claimed")]
-    if any(set(FLAGS) & set(each.flags) for each in found):
-        weak = {"mfc": "white", "label": "the same, by a run of ours that is weaker than the paper's"}
-        handles.append(plt.Line2D([], [], marker="o", color="tab:green", ls="", ms=7, **weak))
     handles += [
         plt.Line2D(
             [], [], marker=marker, color=colour, ls="", ms=7, mfc=None if role == "score" else "white", label=said
@@ -126,6 +123,9 @@ def draw_answers(found: Sequence[Answer], beside: pd.DataFrame, path: Path) -> N
         for role, (marker, colour, said) in MARKS.items()
         if role in {_mark(row["image_set"]) for each in found for row in (each.honest, each.gives) if row is not None}
     ]
+    if any(set(FLAGS) & set(each.flags) for each in found):
+        weak = {"mfc": "white", "label": "the same, by a run of ours that is weaker than the paper's"}
+        handles.insert(2, plt.Line2D([], [], marker="o", color="tab:green", ls="", ms=7, **weak))
     figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     save_both(figure, path, dpi=100)
 

@@ -153,3 +153,12 @@ def test_convergence_needs_several_learning_rates(tmp_path):
         ["proposed", "random", "1.0", "2", "45.0", "2"],
     ]
     assert json.loads(read["runs"].query("left_out == 'changed'")["changes"].iloc[0]) == {"learning_rate": 1.0}
+
+
+def test_the_readme_is_read_to_its_end():
+    """At most 120 lines, none wider than a terminal but the rows of its one table."""
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert len(lines) <= 120
+    assert [line for line in lines if len(line) > 100 and not line.startswith("|")] == []
+    tables = [n for n, line in enumerate(lines) if line.startswith("|") and not lines[n - 1].startswith("|")]
+    assert len(tables) == 1
