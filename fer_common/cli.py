@@ -176,6 +176,39 @@ def run_all(arguments: list[str]) -> None:
         raise UserError(f"{len(failed)} papers with failures: {', '.join(failed)}.")
 
 
+def lab(
+    seeds: int = 3,
+    preset: Literal["full", "smoke"] = "full",
+    data: Data = None,
+    runs: Path = RUNS,
+) -> None:
+    """Run what is missing of the protocol laboratory: one network under every known mistake. A run that was stopped
+    goes on; one that is finished is not repeated.
+
+    Args:
+        seeds: how many of each.
+        preset: `smoke` for 2,000 images.
+        runs: where the records are and go.
+    """
+    from reproductions import laboratory
+
+    given = ["--preset", preset, "--runs", str(runs), *(["--data", data] if data else [])]
+    plan = [
+        (system, protocol, seed)
+        for seed in range(seeds)
+        for system, protocols in laboratory.PLAN.items()
+        for protocol in protocols
+    ]
+    started = time.monotonic()
+    for number, (system, protocol, seed) in enumerate(plan):
+        spent = (time.monotonic() - started) / 60
+        left = f", about {spent / number * (len(plan) - number):.0f} minutes left" if number else ""
+        print(f"{number + 1} of {len(plan)}{left}: {system}, {protocol}, seed {seed}", flush=True)
+        chosen = ["--system", system, "--protocol", protocol, "--seed", str(seed), *given]
+        experiment.command(load("laboratory"), chosen)
+    print(f"{len(plan)} runs are there; ferrepro tables makes their tables")
+
+
 class Built:
     """The tables of a folder of records, with the answers to the claims. Raises UserError where there is no folder."""
 
@@ -620,6 +653,7 @@ GROUPS = {"data": {"fetch": fetch, "check": check, "show": show}, "claims": {"sc
 COMMANDS = {
     "list": list_papers,
     "run": run,
+    "lab": lab,
     "tables": tables,
     "report": report,
     "best": best,

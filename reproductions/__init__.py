@@ -16,6 +16,7 @@ PAPERS = (
     "multitask_lightweight",
     "mini_xception",
     "reference",
+    "laboratory",
 )
 
 
