@@ -9,7 +9,8 @@ from fer_common import UserError, audit, claims, records
 from fer_common.experiment.result import text as result_of
 from fer_common.progress import wrapped
 from fer_common.results import answers, render
-from fer_common.results.tables import HONEST, MAIN_PRESETS
+from fer_common.results.image_sets import HONEST
+from fer_common.results.tables import MAIN_PRESETS
 
 
 def best(summary: pd.DataFrame, runs: pd.DataFrame, n: int) -> str:

@@ -10,8 +10,9 @@ Cost and result under `official`, by `ferrepro docs` from the committed records;
     nothing ran yet
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -191,6 +192,25 @@ def in_orders(run: experiment.Run, model, images: np.ndarray, preprocessing) -> 
     return found
 
 
+def priced(tables: Mapping[str, Any]) -> dict[str, str]:
+    """The block `prices` of its page: what each mistake is worth in accuracy, the dearest first."""
+    from fer_common.results import render
+
+    table = tables["protocol_prices"]
+    if not len(table):
+        return {"prices": render.markdown([])}
+    table = table.assign(worth=table["leak"].abs().fillna(0) + table["effect"].abs().fillna(0))
+    rows = [
+        {"mistake": row["mistake"], "kind": row["kind"], "metric": row["metric"]}
+        | {"printed": render.shown({row["metric"]: row["printed_value"]}, row["metric"], row["metric"])}
+        | {name: render.apart(row, name) for name in ("leak", "effect")}
+        | {"seeds": row["seeds"]}
+        for _, row in table.sort_values(["worth"], ascending=False).iterrows()
+        if row["metric"] == "accuracy" or row["kind"] == "arithmetic"
+    ]
+    return {"prices": render.markdown(rows)}
+
+
 PAPER = experiment.Paper(
     id="laboratory",
     description=__doc__,
@@ -199,6 +219,7 @@ PAPER = experiment.Paper(
     smoke={},  # 13 epochs of 2,000 images take half a minute
     train=train,
     fits_before_split=("transforms",),
+    blocks=priced,
 )
 
 

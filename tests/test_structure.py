@@ -21,7 +21,7 @@ FLOORS = [
     ["fer_common.results.answers"],
     ["fer_common.results.render"],
     ["fer_common.results.tables"],
-    ["fer_common.results.verdicts"],
+    ["fer_common.results.verdicts", "fer_common.results.prices"],
     ["fer_common.results.measure"],
     ["fer_common.results.image_sets", "fer_common.results.groups"],
     ["fer_common.results"],

@@ -47,6 +47,10 @@ class ImageSet:
         return found & predictions.subsets[self.subset] if self.subset else found
 
 
+HONEST = ImageSet(("PrivateTest",), ("score",))
+"""The images of an honest score: whole, and no part of the system was fitted or selected on them."""
+
+
 def of_predictions(predictions: Predictions) -> list[ImageSet]:
     """Each usage with the roles of its rows, and each role apart where it has several.
 

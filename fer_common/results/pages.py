@@ -20,8 +20,8 @@ from fer_common.files import write_whole
 from fer_common.provenance import provenance
 from fer_common.results import answers, render, verdicts
 from fer_common.results.groups import value_text
-from fer_common.results.image_sets import ImageSet
-from fer_common.results.tables import HEADLINES, HONEST, MAIN_PRESETS, REFERENCE
+from fer_common.results.image_sets import HONEST, ImageSet
+from fer_common.results.tables import HEADLINES, MAIN_PRESETS, REFERENCE
 
 # A fenced block of code, or a generated block.
 BLOCK = re.compile(
@@ -41,6 +41,7 @@ TABLES = (
     "runs",
     "epochs",
     "seed_spread",
+    "protocol_prices",
 )
 WITHOUT_TWINS = ImageSet(("PrivateTest",), ("score",), subset="without_twins")
 

@@ -110,6 +110,14 @@ def gap(row) -> str:
     return text if pd.isna(row["half_width"]) else f"{text} ± {factor * row['half_width']:.{decimals}f}"
 
 
+def apart(row, name: str) -> str:
+    """A difference of a metric with its interval, in points: `+5.1 [4.2, 6.0]`."""
+    if pd.isna(row[name]):
+        return ""
+    mean, low, high = (100 * row[f"{name}{bound}"] for bound in ("", " low", " high"))
+    return f"{mean:+.1f}" if math.isnan(low) or low == high else f"{mean:+.1f} [{low:.1f}, {high:.1f}]"
+
+
 def claimed(row) -> str:
     """`83.2 %`, `0.86`."""
     return f"{row['claimed']} %" if row["unit"] == "percent" else str(row["claimed"])
@@ -229,6 +237,7 @@ TEXTS = [
     *("left_out", "says", "run", "finished", "epoch", "chosen", "metric", "average", "class", "task", "begins_as"),
     *("usages", "roles", "of", "pooled", "subset", "claim_id", "headline", "images", "where", "claimed", "unit"),
     *("assumed", "verdict", "true", "predicted", "id", "printed"),
+    *("kind", "mistake"),
 ]
 
 

@@ -17,9 +17,9 @@ from fer_common.claims import Claim, ClaimsFile, Hypothesis
 from fer_common.data.passport import Passport
 from fer_common.data.utkface import ATTRIBUTES, TASKS
 from fer_common.records import Record
-from fer_common.results import verdicts
+from fer_common.results import prices, verdicts
 from fer_common.results.groups import FoundRecord, Group, collect
-from fer_common.results.image_sets import ImageSet, tested
+from fer_common.results.image_sets import HONEST, ImageSet, tested
 from fer_common.results.measure import Measured, Scores, kept_running
 from fer_common.results.verdicts import Found, Spread
 
@@ -67,6 +67,7 @@ def build(
         "folds": folds(measured),
         "tasks": by_task([group for group in every if "attributes" in group.record.data], scores),
         "sensitivity": sensitivity(measured, listed),
+        "protocol_prices": prices.prices(expression, scores),
         "confusion": confusion([group for group in expression if _prints_matrix(group, files)], scores),
     }
 
@@ -180,8 +181,6 @@ COMPARISON_COLUMNS = [
     *("metric", "average", "epoch", "image_set", "claimed", "unit", "reproduced", "sd", "low", "high"),
     *("gap", "half_width", "seed_part", "assumed", "n_runs", "n_images", "verdict", "above_honest", "notes"),
 ]
-HONEST = ImageSet(("PrivateTest",), ("score",))
-"""The images of an honest score: whole, and no part of the system was fitted or selected on them."""
 
 
 def best_honest(groups: Iterable[Group], scores: Scores) -> tuple[Group, Measured] | None:
