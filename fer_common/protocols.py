@@ -14,7 +14,7 @@ import numpy as np
 from fer_common import UserError, splits
 from fer_common.data import EMOTIONS, USAGES, FaceData
 
-BeforeSplit = Literal["nothing", "repetition", "fewer", "mirror_images", "transforms", "extractor"]
+BeforeSplit = Literal["nothing", "repetition", "mirror_images", "transforms", "extractor"]
 FOLDS = 5
 
 
@@ -26,8 +26,8 @@ class Protocol:
     role, str (N,), where `fold` is None unless the protocol has `folds`; known: works that state it or must have done
     it, by the ids of this suite's papers or as they are cited; folds: how many, each of which is a run; prepare:
     function(data, seed) that repeats or alters images before they are split; before_split: what is done, or fitted, on
-    images before they are split. `repetition`, `fewer` and `mirror_images` are done by `prepare`; `transforms` (means,
-    choices of columns) and `extractor` are a script's to do, which asks for this field.
+    images before they are split. `repetition` and `mirror_images` are done by `prepare`; `transforms` (means, choices
+    of columns) and `extractor` are a script's to do, which asks for this field.
     """
 
     name: str
@@ -107,6 +107,18 @@ def _pooled_seen(data: FaceData, seed: int, fold: int | None) -> np.ndarray:
     return splits.seen_where(_pooled_without_private()(data, seed, fold), lambda role: pooled)
 
 
+def _pooled_undersampled(data: FaceData, seed: int, fold: int | None) -> np.ndarray:
+    """Of Training and PublicTest as many rows of every class as the smallest has, drawn; the others are not used."""
+    rng, pooled = np.random.default_rng(seed), np.isin(data.usage, WITHOUT_PRIVATE)
+    smallest = np.bincount(data.labels[pooled], minlength=len(EMOTIONS)).min()
+    classes = (np.flatnonzero(pooled & (data.labels == label)) for label in range(len(EMOTIONS)))
+    drawn = np.concatenate([rng.choice(own, smallest, replace=False) for own in classes])
+    kept = np.sort(np.r_[drawn, np.flatnonzero(~pooled)])
+    role = np.full(len(data), "unused")
+    role[kept] = _pooled_without_private()(data.take(kept), seed, fold)
+    return role
+
+
 def _public_fitted(data: FaceData, seed: int, fold: int | None) -> np.ndarray:
     return np.where(data.usage == "PrivateTest", "score", "fit")
 
@@ -141,14 +153,6 @@ def oversampled(data: FaceData, seed: int) -> FaceData:
     largest = np.bincount(data.labels).max()
     rows = (np.flatnonzero(data.labels == label) for label in range(len(EMOTIONS)))
     return data.take(np.concatenate([np.r_[own, rng.choice(own, largest - len(own))] for own in rows]))
-
-
-def undersampled(data: FaceData, seed: int) -> FaceData:
-    """Every class cut at random to the size of the smallest."""
-    rng = np.random.default_rng(seed)
-    smallest = np.bincount(data.labels, minlength=len(EMOTIONS)).min()
-    rows = (np.flatnonzero(data.labels == label) for label in range(len(EMOTIONS)))
-    return data.take(np.sort(np.concatenate([rng.choice(own, smallest, replace=False) for own in rows])))
 
 
 def but_private(prepare: Callable[[FaceData, int], FaceData]) -> Callable[[FaceData, int], FaceData]:
@@ -310,9 +314,7 @@ PROTOCOLS = Registry(
         Protocol(
             "undersample_without_private",
             "without_private_80_20 after every class was cut at random to the size of the smallest.",
-            _pooled_without_private(),
-            prepare=but_private(undersampled),
-            before_split="fewer",
+            _pooled_undersampled,
         ),
         Protocol(
             "mirror_without_private",

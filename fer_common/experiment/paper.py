@@ -79,7 +79,7 @@ class Paper:
 
     def choices(self) -> dict[str, Protocol]:
         """The protocols that can be run, by name: the paper's own words first, which win, then the canonical names."""
-        possible = {"nothing", "repetition", "fewer", "mirror_images", *self.fits_before_split}
+        possible = {"nothing", "repetition", "mirror_images", *self.fits_before_split}
         canonical = {name: protocol for name, protocol in PROTOCOLS.items() if protocol.before_split in possible}
         return self.protocols | {name: own for name, own in canonical.items() if name not in self.protocols}
 

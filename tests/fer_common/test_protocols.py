@@ -20,7 +20,7 @@ def test_every_row_has_a_role_and_the_same_one_again(name, many):
     fold = 0 if protocol.folds else None
     prepared, role = protocol.split(many, 1, fold)
     assert protocol.name == name and protocol.says.endswith(".") and len(role) == len(prepared)
-    assert (role == "fit").any() and (protocol.prepare is not None) == (len(prepared) != len(many))
+    assert (role == "fit").any() and (protocol.prepare is not None) == (len(prepared) > len(many))
     np.testing.assert_array_equal(role, protocol.split(many, 1, fold)[1])
     fitted = prepared.row_id[role == "fit"]
     assert not np.isin(prepared.row_id[role == "score"], fitted).any()
