@@ -12,7 +12,7 @@ Run: `ferrepro run mini_xception --seed 0`, or `python -m reproductions.mini_xce
 for the price of the selection.
 
 Cost and result under `selected_on_merged_test`, by `ferrepro docs` from the committed records; 95 % intervals:
-    nothing ran yet
+    mini_xception, random, full: 65.9 [64.8, 67.0] % of 7,178 images, 1 seed, 91.4 min a run
 
 Differences to what the paper did, numbered:
 1. Its code keeps the network after the epoch whose loss on the last 20 % of the rows (PublicTest and PrivateTest) was
