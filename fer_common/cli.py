@@ -126,6 +126,34 @@ def report(
         webbrowser.open(path.resolve().as_uri())
 
 
+def explain(claim: tyro.conf.Positional[str], tables: Path = TABLES) -> None:
+    """Which protocols could give a printed accuracy, and which could not: as run on the paper's own network, and
+    composed from the laboratory's prices. It says could, never did.
+
+    Args:
+        claim: the id of a headline claim (`PAPER/CLAIM` where several have it), or a paper for all of its headlines.
+        tables: a folder of tables.
+    """
+    from fer_common import claims
+    from fer_common.results import answers, render
+    from fer_common.results import explain as explaining
+
+    found = render.read(tables, ("comparison", "protocol_prices"))
+    every = answers.answers(found["comparison"], [claims.load(name) for name in PAPERS])
+    every = [each for each in every if isinstance(each.claim, claims.Claim)]
+    paper, _, name = claim.rpartition("/")
+    asked = [
+        each for each in every if each.file.paper == claim or (each.claim.id == name and paper in ("", each.file.paper))
+    ]
+    if not asked:
+        listed = ", ".join(f"{each.file.paper}/{each.claim.id}" for each in every)
+        raise UserError(f"{claim} is no headline claim of an accuracy; there is {listed}.")
+    for each in asked:
+        ways = explaining.ways(each, found["comparison"], found["protocol_prices"])
+        print(explaining.text(each, ways))
+        print()
+
+
 def show_one(name: tyro.conf.Positional[str], tables: Path = TABLES) -> None:
     """A run, a claim or a paper, with its evidence.
 
@@ -658,6 +686,7 @@ COMMANDS = {
     "report": report,
     "best": best,
     "show": show_one,
+    "explain": explain,
     "audit": audit,
     "check": check_records,
     "score": score,

@@ -5,6 +5,7 @@ from pathlib import Path
 from statistics import fmean, median
 
 from fer_common import claims, records
+from fer_common.progress import table
 from fer_common.records import Record
 
 WHOLE = ("full", "reduced")
@@ -12,8 +13,6 @@ WHOLE = ("full", "reduced")
 
 def all_papers(papers: Mapping, runs: Path) -> str:
     """A row a paper: what it prints, the honest accuracy of what it is about, minutes a run, how many runs."""
-    from tabulate import tabulate
-
     rows = []
     for name, paper in papers.items():
         own = _records(runs / name)
@@ -30,14 +29,12 @@ def all_papers(papers: Mapping, runs: Path) -> str:
                 "others": _others(own),
             }
         )
-    table = tabulate(rows, "keys", tablefmt="simple", disable_numparse=True)
-    return f"{table}\n\nHonest: accuracy on PrivateTest under `official`, per cent. `ferrepro list PAPER`: its systems."
+    said = "Honest: accuracy on PrivateTest under `official`, per cent. `ferrepro list PAPER`: its systems."
+    return f"{table(rows)}\n\n{said}"
 
 
 def one_paper(name: str, paper, runs: Path) -> str:
     """A row a system and protocol of one paper, and the systems that nobody ran."""
-    from tabulate import tabulate
-
     own = _records(runs / name)
     rows = []
     for system in paper.systems:
@@ -52,7 +49,7 @@ def one_paper(name: str, paper, runs: Path) -> str:
         if not of_system:
             rows.append({"system": system, "protocol": "not run"})
     said = [paper.description.splitlines()[0], f"protocols: {', '.join(paper.protocols)}", ""]
-    return "\n".join([*said, tabulate(rows, "keys", tablefmt="simple", disable_numparse=True)])
+    return "\n".join([*said, table(rows)])
 
 
 def _records(folder: Path) -> list[Record]:

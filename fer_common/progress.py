@@ -3,7 +3,7 @@
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 
 def progress(items: Iterable, total: int, what: str) -> Iterator:
@@ -21,3 +21,24 @@ def wrapped(text: str, indent: str = "", hanging: str = "  ") -> str:
         return indent + text
     width = shutil.get_terminal_size().columns
     return textwrap.fill(text, width, initial_indent=indent, subsequent_indent=indent + hanging, break_on_hyphens=False)
+
+
+NARROWEST = 9  # columns of a cell that is broken over lines
+
+
+def table(rows: Sequence[Mapping[str, object]]) -> str:
+    """Rows as a table that fits the terminal: the widest columns are broken over lines. In a pipe a row is a line."""
+    from tabulate import tabulate
+
+    shown = [{name: "" if value is None else str(value) for name, value in row.items()} for row in rows]
+    names = list(dict.fromkeys(name for row in shown for name in row))
+    widths = {name: max([len(name), *(len(row.get(name, "")) for row in shown)]) for name in names}
+    if sys.stdout.isatty():
+        room = shutil.get_terminal_size().columns - 2 * (len(names) - 1)
+        while sum(widths.values()) > room and max(widths.values()) > NARROWEST:
+            widths[max(widths, key=lambda name: widths[name])] -= 1
+    cells = [
+        [textwrap.fill(row.get(name, ""), widths[name], break_on_hyphens=False) for name in names] for row in shown
+    ]
+    heads = [textwrap.fill(name, widths[name]) for name in names]
+    return tabulate(cells, heads, tablefmt="simple", disable_numparse=True)

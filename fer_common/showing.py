@@ -7,7 +7,7 @@ import pandas as pd
 
 from fer_common import UserError, audit, claims, records
 from fer_common.experiment.result import text as result_of
-from fer_common.progress import wrapped
+from fer_common.progress import table, wrapped
 from fer_common.results import answers, render
 from fer_common.results.image_sets import HONEST
 from fer_common.results.tables import MAIN_PRESETS
@@ -15,8 +15,6 @@ from fer_common.results.tables import MAIN_PRESETS
 
 def best(summary: pd.DataFrame, runs: pd.DataFrame, n: int) -> str:
     """The n best honest accuracies: of whole runs on FER2013, on PrivateTest, which nothing had seen."""
-    from tabulate import tabulate
-
     shown = summary[summary["preset"].isin(MAIN_PRESETS) & (summary["source"] == "fer2013")]
     shown = shown[[own == HONEST for own in shown["image_set"]]].sort_values("accuracy", ascending=False)
     rows = []
@@ -27,7 +25,7 @@ def best(summary: pd.DataFrame, runs: pd.DataFrame, n: int) -> str:
             | {"epoch": row["chosen"], "begins with": row["init"]}
             | {"preset": "" if row["preset"] == "full" else row["preset"]}
         )
-    return tabulate(rows, "keys", tablefmt="simple", disable_numparse=True)
+    return table(rows)
 
 
 def show(name: str, tables: Mapping[str, pd.DataFrame], papers: Mapping, runs: Path) -> str:
@@ -84,8 +82,6 @@ def _paper(name: str, tables: Mapping[str, pd.DataFrame]) -> str:
 
 
 def _claim(file: claims.ClaimsFile, claim, comparison: pd.DataFrame) -> str:
-    from tabulate import tabulate
-
     own = comparison[(comparison["paper"] == file.paper) & (comparison["claim_id"] == claim.id)]
     said = claim.says if isinstance(claim, claims.Hypothesis) else f"{claim.metric} {claim.printed}"
     lines = [wrapped(f"{answers.cited(file)}, {claim.where}: {said}"), ""]
@@ -95,7 +91,7 @@ def _claim(file: claims.ClaimsFile, claim, comparison: pd.DataFrame) -> str:
         | {"gap ± h": render.gap(row), "verdict": row["verdict"]}
         for _, row in own[own["preset"].isin(MAIN_PRESETS)].iterrows()
     ]
-    lines.append(tabulate(rows, "keys", tablefmt="simple", disable_numparse=True) if rows else "Nothing ran.")
+    lines.append(table(rows) if rows else "Nothing ran.")
     findings = [finding for finding in audit.audit(file) if claim.id in finding.about]
     lines += ["", *(wrapped(f"audit, {finding.verdict}: {finding.sentence()}") for finding in findings)]
     return "\n".join(lines)

@@ -18,6 +18,7 @@ FLOORS = [
     ["reproductions"],
     ["fer_common.results.pages", "fer_common.results.figures", "fer_common.comparing"],
     ["fer_common.showing"],
+    ["fer_common.results.explain"],
     ["fer_common.results.answers"],
     ["fer_common.results.render"],
     ["fer_common.results.tables"],

@@ -6,7 +6,7 @@ import numpy as np
 
 from fer_common.data.faces import EMOTIONS, USAGES, FaceData
 from fer_common.data.passport import Passport
-from fer_common.plotting import pyplot, save
+from fer_common.plotting import pyplot, save, save_both
 
 
 def draw_passport(passport: Passport, path: Path) -> None:
@@ -46,7 +46,7 @@ def draw_passport(passport: Passport, path: Path) -> None:
     axes[-1].set_title("Do the parts look alike? Medians, the highest is 1", fontsize=10, loc="left")
     for each in axes:
         each.tick_params(labelsize=8)
-    save(figure, path, dpi=100)
+    (save_both if path.suffix == ".png" else save)(figure, path, dpi=100)
 
 
 LOOKS = ("sharpness", "contrast", "unevenness")

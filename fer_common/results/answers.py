@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -88,16 +89,15 @@ class Answer:
         """The answer in a few words."""
         if isinstance(self.claim, Hypothesis):
             return "not run" if self.honest is None else str(self.honest["verdict"])
-        unseen = self.gives is not None and self.gives["image_set"].held_out
-        selected = unseen and "select" in self.gives["image_set"].roles
-        if unseen and not selected:
-            read = " read as a mean one-vs-rest accuracy" * (self.gives["average"] != "none")
+        gives = self.gives
+        if gives is not None and gives["image_set"].held_out and "select" not in gives["image_set"].roles:
+            read = " read as a mean one-vs-rest accuracy" * (gives["average"] != "none")
             return f"holds{read}"
-        if selected:
+        if gives is not None and gives["image_set"].held_out:
             return "holds on the images that chose its epoch" + ("; honest: not run" if self.honest is None else "")
-        if self.gives is not None and "fit" in self.gives["image_set"].roles and len(self.gives["image_set"].roles) > 1:
+        if gives is not None and "fit" in gives["image_set"].roles and len(gives["image_set"].roles) > 1:
             return "only with training images among the scored"
-        if self.gives is not None:
+        if gives is not None:
             return "only on images that it was trained on"
         if self.honest is None:
             return "open: not run"
@@ -212,18 +212,18 @@ def table(found: Sequence[Answer]) -> pd.DataFrame:
     """The answers as data, a row each."""
     rows = []
     for each in found:
-        row = {"paper": each.file.paper, "cited": each.paper, "claim_id": each.claim.id, "printed": each.printed}
+        row: dict[str, Any] = {
+            "paper": each.file.paper,
+            "cited": each.paper,
+            "claim_id": each.claim.id,
+            "printed": each.printed,
+        }
         for name, own in (("honest", each.honest), ("gives", each.gives)):
-            there = own is not None
-            row |= {
-                name: own["reproduced"] if there else None,
-                f"{name} low": own["low"] if there else None,
-                f"{name} high": own["high"] if there else None,
-                f"{name} seeds": own["n_runs"] if there else None,
-                f"{name} system": own["system"] if there else "",
-                f"{name} protocol": own["protocol"] if there else "",
-                f"{name} on": render.words_of(own["image_set"]) if there and own["image_set"] else "",
-            }
+            values = [own[key] for key in ("reproduced", "low", "high", "n_runs")] if own is not None else [None] * 4
+            row |= dict(zip((name, f"{name} low", f"{name} high", f"{name} seeds"), values))
+            row[f"{name} system"] = "" if own is None else own["system"]
+            row[f"{name} protocol"] = "" if own is None else own["protocol"]
+            row[f"{name} on"] = "" if own is None else render.words_of(own["image_set"])
         row |= {"flags": "; ".join(each.flags), "audit": each.audit_says, "answer": each.says}
         rows.append(row)
     return pd.DataFrame(rows)

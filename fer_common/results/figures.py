@@ -97,6 +97,7 @@ def draw_answers(found: Sequence[Answer], beside: pd.DataFrame, path: Path) -> N
     figure, axes = plt.subplots(figsize=(7, 1.3 + 0.62 * len(found)), layout="constrained")
     _band(axes, beside)
     for place, each in enumerate(found):
+        assert isinstance(each.claim, Claim)
         value = 100 * each.claim.number
         axes.plot(value, place - 0.2, marker="X", ms=9, color="crimson", ls="", clip_on=False)
         axes.annotate(f"{value:g}", (value, place - 0.2), (0, 6), **_ABOVE, color="crimson")
@@ -159,7 +160,7 @@ def draw_overview(summary: pd.DataFrame, claims: list[Claim], beside: pd.DataFra
         rows = rows[rows["system"].isin({claim.system for claim in claims})]
     if rows.groupby(keys).ngroups > ROOM_FOR:
         unseen = rows[[_mark(own) == "score" for own in rows["image_set"]]]
-        rows = rows[rows["init"] == unseen.loc[unseen["accuracy"].idxmax(), "init"]]
+        rows = rows[rows["init"] == unseen.iloc[int(unseen["accuracy"].argmax())]["init"]]
     setups = list(rows.groupby(keys, sort=False))[:ROOM_FOR]
     if not setups:
         return

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from fer_common import UserError
+from fer_common import UserError, progress
 from fer_common.records import Record
 from fer_common.results import tables
 from fer_common.results.groups import Group, as_text
@@ -340,8 +340,6 @@ def overview(tables: Mapping[str, pd.DataFrame], spread: Spread) -> str:
 
     spread: what single runs were judged by.
     """
-    from tabulate import tabulate
-
     table, rows = tables["comparison"], []
     ran = set(table.loc[table["n_runs"] > 0, "paper"])
     single = ~table["claim_id"].str.contains(".", regex=False)  # the numbers of a report are named report.class.metric
@@ -358,15 +356,15 @@ def overview(tables: Mapping[str, pd.DataFrame], spread: Spread) -> str:
             )
     if not rows:
         return "No run with a paper's own setup stands beside a claim."
-    table = tabulate(rows, "keys", disable_numparse=True, tablefmt="simple")
+    shown = progress.table(rows)
     known = [
         f"{100 * sd:.1f} on {' + '.join(roles)}"
         for (metric, roles), sd in spread.largest.items()
         if metric == "accuracy"
     ]
     if not known:
-        return table
-    return f"{table}\ns*, the largest spread of an accuracy over seeds, in points: {'; '.join(known)} images."
+        return shown
+    return f"{shown}\ns*, the largest spread of an accuracy over seeds, in points: {'; '.join(known)} images."
 
 
 def found(runs: pd.DataFrame, folder: Path) -> str:

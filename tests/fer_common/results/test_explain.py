@@ -1,0 +1,50 @@
+"""What could give a printed number: as run, or composed from prices on the logit scale."""
+
+import msgspec
+import pandas as pd
+import pytest
+
+from fer_common.claims import ClaimsFile
+from fer_common.results import answers, explain
+from tests.fer_common.results.test_answers import FILE, FITTED, PRIVATE, row
+
+PRICE = {"metric": "accuracy", "effect": 0.0, "seeds": 3}
+PRICES = pd.DataFrame(
+    [
+        PRICE | {"mistake": "a pool", "kind": "split", "printed_value": 0.7, "leak": 0.1}
+        | {"leak low": 0.09, "leak high": 0.11},
+        PRICE | {"mistake": "a reading", "kind": "arithmetic", "printed_value": 0.85, "leak": 0.25}
+        | {"leak low": 0.25, "leak high": 0.25},
+        PRICE | {"mistake": "another pool", "kind": "split", "printed_value": 0.61, "leak": 0.01}
+        | {"leak low": 0.0, "leak high": 0.02},
+    ]
+)  # fmt: skip
+
+
+def found(rows, prices):
+    comparison = pd.DataFrame(rows)
+    [answer] = answers.answers(comparison, [msgspec.convert(FILE, ClaimsFile)])
+    return answer, {way.what: way for way in explain.ways(answer, comparison, prices)}
+
+
+def test_prices_are_composed_on_the_logit_scale_never_added():
+    _, ways = found([row(0.6, PRIVATE)], PRICES)
+    # On the laboratory's own honest accuracy (.6) each gives what it gave there.
+    assert ways["a pool"].mean == pytest.approx(0.7) and ways["a pool"].how == "composed"
+    both = ways["a pool and a reading"]
+    odds = (0.7 / 0.3) * (0.85 / 0.15) / (0.6 / 0.4)
+    assert both.mean == pytest.approx(odds / (1 + odds)) and both.how == "composed of two"
+    assert "a pool and another pool" not in ways, "one split cannot be drawn in two ways"
+    # On another network they are worth other points.
+    _, ways = found([row(0.9, PRIVATE)], PRICES)
+    assert 0.9 < ways["a pool"].mean < 0.94
+
+
+def test_it_says_what_could_and_what_could_not():
+    answer, ways = found([row(0.6, PRIVATE), row(0.8, FITTED)], PRICES)
+    text = explain.text(answer, list(ways.values()))
+    could, could_not = text.split("Could not")
+    assert "the images that it was trained on" in could and "a pool" in could_not
+    assert "never that a paper did so" in text
+    text = explain.text(*[answer, list(found([row(0.6, PRIVATE)], pd.DataFrame())[1].values())])
+    assert "nothing that was run or composed" in text and "`ferrepro lab` runs it" in text
