@@ -150,7 +150,7 @@ def explain(claim: tyro.conf.Positional[str], tables: Path = TABLES) -> None:
         raise UserError(f"{claim} is no headline claim of an accuracy; there is {listed}.")
     for each in asked:
         ways = explaining.ways(each, found["comparison"], found["protocol_prices"])
-        print(explaining.text(each, ways))
+        print(explaining.text(each, ways, found["protocol_prices"]))
         print()
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from fer_common.claims import Claim
 from fer_common.results import render
 from fer_common.results.answers import Answer
+from fer_common.results.prices import expit, logit
 from fer_common.results.tables import MAIN_PRESETS
 
 SHOWN = 12
@@ -53,22 +54,14 @@ def ways(answer: Answer, comparison: pd.DataFrame, prices: pd.DataFrame) -> list
     return sorted(found, key=lambda way: abs(way.mean - claim.number))
 
 
-def logit(share: float) -> float:
-    share = min(max(share, 1e-6), 1 - 1e-6)
-    return math.log(share / (1 - share))
-
-
-def expit(value: float) -> float:
-    return 1 / (1 + math.exp(-value))
-
-
 def _composed(honest: pd.Series, prices: pd.DataFrame) -> list[Way]:
     """The honest accuracy moved by one price, and by two of different kinds, on the logit scale; limits from those of
     the prices and of the honest accuracy, added as if they were independent."""
     if not len(prices):
         return []
     shifts = []
-    for _, row in prices[(prices["metric"] == "accuracy") & prices["leak"].notna()].iterrows():
+    single = (prices["metric"] == "accuracy") & prices["leak"].notna() & (prices["kind"] != "pair")
+    for _, row in prices[single].iterrows():
         printed = row["printed_value"]
         base = printed - row["leak"] - (0 if pd.isna(row["effect"]) else row["effect"])
         spread = [row[f"leak {end}"] - row["leak"] for end in ("low", "high")]
@@ -90,7 +83,7 @@ def _composed(honest: pd.Series, prices: pd.DataFrame) -> list[Way]:
     return found
 
 
-def text(answer: Answer, found: list[Way]) -> str:
+def text(answer: Answer, found: list[Way], prices: pd.DataFrame) -> str:
     """What could give the number and what could not, for a terminal."""
     from fer_common.progress import table, wrapped
 
@@ -108,6 +101,10 @@ def text(answer: Answer, found: list[Way]) -> str:
         more = f", the nearest {SHOWN}" if len(own) > SHOWN else ""
         lines += [f"{title} ({len(own)}{more}):", table(shown) if shown else "  nothing that was run or composed", ""]
     composed = sum(way.how != "run" for way in found)
+    if composed and (pairs := prices[prices["kind"] == "pair"]) is not None and len(pairs):
+        off = 100 * (pairs["composed"] - pairs["printed_value"]).abs().max()
+        said = f"On the {len(pairs)} pairs that the laboratory ran, composing was off by at most {off:.1f} points."
+        lines.append(wrapped(said))
     if not composed:
         lines.append("No price of the laboratory is known yet: `ferrepro lab` runs it.")
     lines.append(wrapped("“Could” says that the number lies within an interval, never that a paper did so."))

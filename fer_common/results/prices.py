@@ -95,6 +95,7 @@ def prices(groups: Iterable[Group], scores: Scores) -> pd.DataFrame:
                 rows.append(_row(kind, words, metric, printed, leak, Difference.of(private, honest), key, "run"))
     rows += _selection(official, scores)
     rows += _arithmetic(official, scores)
+    rows += _pairs(own, official, scores)
     return pd.DataFrame(rows)
 
 
@@ -205,6 +206,8 @@ def _arithmetic(official: Group, scores: Scores) -> Iterator[dict]:
         ),
         ("accuracy", "images of disgust and fear left out", _by_predictions(official, _of_five), "accuracy"),
     ]
+    if named := _named_by_the_crowd(official):
+        readings.append(("accuracy", "test images that FER+ gives no name left out", named, "accuracy"))
     for metric, words, printed, meant in readings:
         # One network, the same images: only the seeds vary what lies between two ways of counting.
         exact = [{seed: (value, 0.0) for seed, (value, _) in own.items()} for own in (printed, values[meant])]
@@ -217,9 +220,54 @@ def _arithmetic(official: Group, scores: Scores) -> Iterator[dict]:
         yield row | {"printed_value": together, "leak": together - single}
 
 
+def _pairs(own: Mapping[tuple[str, str], Group], official: Group, scores: Scores) -> Iterator[dict]:
+    """Two mistakes at once: a split, and its accuracy read as a mean of one-vs-rest accuracies. `composed`: what the
+    two prices come to on the logit scale; what ran beside it says how good that is."""
+    honest = _of(official.runs, HONEST, "accuracy", scores)
+    read = _of(official.runs, HONEST, "mean_ovr_accuracy", scores)
+    base, reading = (fmean(value for value, _ in each.values()) for each in (honest, read))
+    splits = [
+        (words, key, _printed(own[key], "accuracy", scores), _printed(own[key], "mean_ovr_accuracy", scores),
+         _private(own[key], "accuracy", scores))
+        for key, (kind, words) in MISTAKES.items()
+        if key in own and kind in ("split", "before the split")
+    ]  # fmt: skip
+    fitted = [_of(official.runs, FITTED, metric, scores) for metric in ("accuracy", "mean_ovr_accuracy")]
+    splits.append(("training images scored as test images", OFFICIAL, *fitted, honest))
+    for words, key, plain, printed, private in splits:
+        leak = Difference.of(printed, private)
+        says = f"{words}, and read as a mean of one-vs-rest accuracies"
+        row = _row("pair", says, "accuracy", printed, leak, Difference.of(private, honest), key, "run")
+        alone = fmean(value for value, _ in plain.values())
+        yield row | {"composed": expit(logit(alone) + logit(reading) - logit(base))}
+
+
+def logit(share: float) -> float:
+    share = min(max(share, 1e-6), 1 - 1e-6)
+    return math.log(share / (1 - share))
+
+
+def expit(value: float) -> float:
+    return 1 / (1 + math.exp(-value))
+
+
 def _by_predictions(official: Group, count: Callable[[np.ndarray, np.ndarray], float]) -> BySeed:
     """A number from the probabilities and labels of PrivateTest after the last epoch, by seed."""
     return {run.record.seed: (count(*_private_of(run)), 0.0) for run in official.runs}
+
+
+def _named_by_the_crowd(official: Group) -> dict[int, tuple[float, float]]:
+    """Accuracy on the images of PrivateTest that FER+ names; {} where its votes are not known."""
+    found = {}
+    for run in official.runs:
+        predictions = run.predictions()
+        named = predictions.subsets.get("named_by_ferplus")
+        if named is None:
+            return {}
+        rows = HONEST.rows(predictions) & named
+        right = predictions.probabilities[-1][rows].argmax(1) == predictions.label[rows]
+        found[run.record.seed] = float(np.mean(right)), 0.0
+    return found
 
 
 def _private_of(run: FinishedRun) -> tuple[np.ndarray, np.ndarray]:

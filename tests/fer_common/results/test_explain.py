@@ -42,9 +42,9 @@ def test_prices_are_composed_on_the_logit_scale_never_added():
 
 def test_it_says_what_could_and_what_could_not():
     answer, ways = found([row(0.6, PRIVATE), row(0.8, FITTED)], PRICES)
-    text = explain.text(answer, list(ways.values()))
+    text = explain.text(answer, list(ways.values()), PRICES)
     could, could_not = text.split("Could not")
     assert "the images that it was trained on" in could and "a pool" in could_not
     assert "never that a paper did so" in text
-    text = explain.text(*[answer, list(found([row(0.6, PRIVATE)], pd.DataFrame())[1].values())])
+    text = explain.text(answer, list(found([row(0.6, PRIVATE)], pd.DataFrame())[1].values()), pd.DataFrame())
     assert "nothing that was run or composed" in text and "`ferrepro lab` runs it" in text

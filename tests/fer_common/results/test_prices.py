@@ -40,6 +40,11 @@ def test_what_is_read_off_the_honest_runs(tmp_path):
     assert found.loc["the epoch that is best on PrivateTest", "accuracy"]["leak"] >= 0
     assert found.loc["the best of 3 seeds on PrivateTest", "accuracy"]["leak"] >= 0
     assert found.loc["top-2 accuracy called accuracy", "accuracy"]["leak"] > 0
+    both = "training images scored as test images, and read as a mean of one-vs-rest accuracies"
+    pair = found.loc[both, "accuracy"]
+    assert pair["printed_value"] == pytest.approx(1 - 2 * 0.1 / 7, abs=1e-3) and pair["kind"] == "pair"
+    odds = (0.9 / 0.1) * (1 - 0.8 / 7) / (0.8 / 7) / (0.6 / 0.4)
+    assert pair["composed"] == pytest.approx(odds / (1 + odds), abs=1e-3)
 
 
 def test_nothing_is_priced_without_honest_runs(tmp_path):
