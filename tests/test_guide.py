@@ -57,7 +57,7 @@ def test_the_guide_is_right_and_so_are_the_sentences_that_mend_a_slip(tmp_path):
         (tmp_path / name).write_text(files[name])
 
     write(claims_file)
-    assert f"{PAPER}: 1 consistent." in right("audit", claims_file)
+    assert f"{PAPER}: 1 consistent" in right("audit", claims_file)
     write(script)
     assert "assumed: of the hidden dense layer" in " ".join(right("--help", module=f"reproductions.{PAPER}").split())
 

@@ -78,7 +78,7 @@ def test_the_record(smoke_run):
     assert order == ["score", "select", "fit"] and "score: PrivateTest 201" in report
     right = (predictions.at(13).argmax(1) == predictions.label)[predictions.role == "score"].mean()
     assert f"  score  {100 * right:5.1f} % of 201  (PrivateTest 201)" in printed
-    assert "cnn: accuracy 83.2 % on test (3.3)" in printed
+    assert "83.2 % is claimed on test images (3.3)" in printed
     assert printed.splitlines()[-1] == f"next: ferrepro tables --runs {folder.parents[2]}"
     assert not list(folder.parent.glob(".*"))
 
