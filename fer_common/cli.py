@@ -14,8 +14,8 @@ from typing import Annotated, Literal
 import msgspec
 import tyro
 
-from fer_common import NoData, UserError, experiment, files, records
-from fer_common.experiment import RUNS
+from fer_common import NoData, UserError, __version__, experiment, files, records
+from fer_common.experiment import RUNS, values
 from reproductions import PAPERS, load
 
 ROOT = Path(__file__).parent.parent
@@ -38,6 +38,10 @@ def main() -> None:
         # `run PAPER …` hands its options on to the paper's script, which has its own help.
         if arguments[:1] == ["run"] and arguments[1:2] and not arguments[1].startswith("-"):
             return experiment.command(load(arguments[1]), arguments[2:])
+        if arguments[:1] == ["--version"]:
+            return print(f"ferrepro {__version__}")
+        if arguments and not arguments[0].startswith("-"):
+            values.one_of("command", arguments[0], COMMANDS)
         if arguments[:2] == ["run", "--all"] and not {"-h", "--help"} & set(arguments):
             return run_all(arguments[2:])
         commands, prog = COMMANDS, "ferrepro"
@@ -55,7 +59,8 @@ def main() -> None:
             raise
         sys.exit(f"error: {error.filename}: {error.strerror}.")
     except KeyboardInterrupt:
-        sys.exit("\ninterrupted")
+        print("\ninterrupted", file=sys.stderr)
+        sys.exit(130)
 
 
 def list_papers(paper: tyro.conf.Positional[str | None] = None, runs: Path = RUNS) -> None:
@@ -197,7 +202,10 @@ def run_all(arguments: list[str]) -> None:
             except NoData as error:
                 print(f"{name}: {error} This smoke run draws them.")
                 command += ["--data", "synthetic"]
-        if subprocess.run(command, check=False).returncode:
+        status = subprocess.run(command, check=False).returncode
+        if status == 2 and not number:  # the command line's own, which says the same of every paper
+            sys.exit(2)
+        if status:
             failed.append(name)
     print(f"{len(PAPERS)} papers in {(time.monotonic() - started) / 60:.0f} minutes, {len(failed)} with failures")
     if failed:

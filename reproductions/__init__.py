@@ -1,5 +1,6 @@
 """One script per paper. Each runs by itself (`python -m reproductions.<paper>`) and through `ferrepro run <paper>`."""
 
+import difflib
 import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +31,9 @@ def load(name: str) -> "Paper":
     if name not in PAPERS:
         if script.is_file() and "\nPAPER =" in script.read_text():
             raise UserError(f"{where} is not registered: add {name!r} to PAPERS in reproductions/__init__.py.")
-        raise UserError(f"There is no paper {name!r}; there is {', '.join(PAPERS)}.")
+        near = difflib.get_close_matches(name, PAPERS, n=3)
+        hint = f"near it: {', '.join(near)}" if near else f"there is {', '.join(PAPERS)}"
+        raise UserError(f"There is no paper {name!r}; {hint}.")
     if not script.is_file():
         raise UserError(f"PAPERS in reproductions/__init__.py names {name}, and there is no {where}.")
     try:

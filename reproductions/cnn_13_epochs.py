@@ -175,6 +175,14 @@ def train(run: experiment.Run) -> None:
     run.score(model, data.images, preprocessing)
 
 
+def check(setup: Setup) -> list[str]:
+    """What of the values cannot go together."""
+    hidden = len(setup.dense_widths) - (setup.dense_reading == "softmax_is_fourth")
+    if len(setup.dropouts) < hidden:
+        return [f"--dropouts has {len(setup.dropouts)} values for {hidden} dense layers; give one a layer"]
+    return []
+
+
 PAPER = experiment.Paper(
     id="cnn_13_epochs",
     description=__doc__,
@@ -182,6 +190,7 @@ PAPER = experiment.Paper(
     protocols={"official": PROTOCOLS["official"], "as_published": PROTOCOLS["training_80_20_watched"]},
     smoke={},  # 13 epochs of 2,000 images take half a minute: the schedule need not shrink
     train=train,
+    check=check,
 )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fer_common import UserError, provenance
+from fer_common.experiment import values
 from fer_common.experiment.paper import RUNS, Options, Paper
 from fer_common.experiment.running import load, run
 
@@ -28,7 +29,8 @@ def command(paper: Paper, arguments: Sequence[str] | None = None) -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit("\ninterrupted; the same command goes on from the last finished epoch.")
+        print("\ninterrupted; the same command goes on from the last finished epoch.", file=sys.stderr)
+        sys.exit(130)
 
 
 def run_all(paper: Paper, arguments: Sequence[str]) -> Path:
@@ -43,6 +45,8 @@ def run_all(paper: Paper, arguments: Sequence[str]) -> Path:
         try:
             chosen = parse(paper, [*arguments, "--system", system])
         except SystemExit:  # the command line's own, where a system lacks one of the options
+            if not failed and runs is None:
+                raise  # the first of them: so do all, and it was said
             failed.append(system)
             continue
         if runs is None:
@@ -59,9 +63,14 @@ def run_all(paper: Paper, arguments: Sequence[str]) -> Path:
 
 
 def _system(paper: Paper, arguments: Sequence[str]) -> str:
+    """The system that is asked for. Raises UserError for one, or a protocol, that there is not."""
     look = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     look.add_argument("--system", default=next(iter(paper.systems)))
-    return look.parse_known_args(arguments)[0].system
+    look.add_argument("--protocol", default=next(iter(paper.protocols)))
+    asked = look.parse_known_args(arguments)[0]
+    values.one_of(f"system of {paper.id}", asked.system, [*paper.systems, ALL])
+    values.one_of("protocol", asked.protocol, paper.choices())
+    return asked.system
 
 
 def parse(paper: Paper, arguments: Sequence[str]) -> tuple[str, str, Any, Options, set[str]]:
@@ -83,4 +92,6 @@ def parse(paper: Paper, arguments: Sequence[str]) -> tuple[str, str, Any, Option
 
     chosen = tyro.cli(Command, args=arguments, prog=f"ferrepro run {paper.id}", description=paper.description)
     given = {name[2:].partition("=")[0].replace("-", "_") for name in arguments if name.startswith("--")}
+    if chosen.system != ALL:
+        values.check(paper, chosen.system, chosen.setup, chosen.run)
     return chosen.system, chosen.protocol, chosen.setup, chosen.run, given

@@ -58,6 +58,7 @@ class Paper:
     attributes: it needs UTKFace too.
     extractor: function(record, options, protocol) that returns the folder of the record whose network the run of
     `record` takes its features from, or begins as; None where it does not, or where that network was not kept.
+    check: function(setup) that says what of its values cannot go together, [] where all can.
     without_randomness: function(system, protocol, init) that says whether every seed gives identical predictions.
     blocks: function(tables) that makes the blocks of the paper's page that no other paper has, by name, from the
     tables (data frames by name).
@@ -74,6 +75,7 @@ class Paper:
     reduced: dict[str, dict[str, Any]] = field(default_factory=dict)
     attributes: bool = False
     extractor: Callable[[Record, Options, Protocol], Path | None] = lambda record, options, protocol: None
+    check: Callable[[Any], list[str]] = lambda setup: []
     without_randomness: Callable[[str, Protocol, str], bool] = lambda system, protocol, init: False
     blocks: Callable[[Mapping[str, Any]], dict[str, str]] = lambda tables: {}
 

@@ -42,6 +42,23 @@ def test_help_tells_where_values_come_from():
     [
         ("run nobody_2020", "There is no paper 'nobody_2020'; there is cnn_13_epochs"),
         ("run", "Say which paper"),
+        ("lst", "There is no command 'lst'; near it: list."),
+        ("run cnn_13_epoch", "There is no paper 'cnn_13_epoch'; near it: cnn_13_epochs."),
+        ("run cnn_13_epochs --protocol oficial", "There is no protocol 'oficial'; near it: official"),
+        ("run cnn_13_epochs --system cn", "There is no system of cnn_13_epochs 'cn'; near it: cnn."),
+        (
+            "run cnn_13_epochs --batch-size 0 --epochs -2",
+            "--batch-size 0: 1 or more; --epochs -2: 1 or more. Nothing was",
+        ),
+        ("run cnn_13_epochs --seed -1", "--seed -1: a seed is 0 or more"),
+        ("run cnn_13_epochs --score-epochs 99", "--score-epochs 99: epochs are numbered from 1 to 13"),
+        ("run cnn_13_epochs --filters", "--filters : at least one is needed"),
+        ("run cnn_13_epochs --dropouts 0.1", "--dropouts has 1 values for 4 dense layers"),
+        ("run reference --learning-rate nan", "--learning-rate nan: is no number to calculate with"),
+        (
+            "run reference --dropout 1.5 --learning-rate 0",
+            "--dropout 1.5: 0 or more, and below 1; --learning-rate 0.0: above",
+        ),
         ("run cnn_13_epochs --data /nowhere", "You say '/nowhere', and nothing is there"),
         pytest.param(
             "run cnn_13_epochs --data synthetic --runs /proc/nowhere", "cannot be written", marks=pytest.mark.slow
@@ -63,6 +80,12 @@ def test_mistakes_end_in_a_sentence(arguments, sentence):
         done = command(*arguments.split(), check=False)
     assert done.returncode == 1 and done.stderr.startswith("error: ") and "Traceback" not in done.stderr
     assert sentence in done.stderr
+
+
+def test_its_version_and_an_unknown_option_of_all_papers_are_said_once():
+    assert command("--version").stdout.startswith("ferrepro 0.")
+    done = command("run", "--all", "--sed", "1", check=False)
+    assert done.returncode == 2 and (done.stdout + done.stderr).count("Unrecognized options: --sed") == 1
 
 
 def test_no_data_has_a_status_of_its_own(tmp_path):
