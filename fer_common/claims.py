@@ -20,7 +20,10 @@ from fer_common.data.fer2013 import OFFICIAL_COUNTS
 FOLDER = Path(__file__).parent.parent / "reproductions" / "claims"
 
 # What a description says, an error says too: `expected ...`.
-Text = Annotated[str, msgspec.Meta(min_length=1, description="some text")]
+Text = Annotated[
+    str,
+    msgspec.Meta(min_length=1, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*$", description="text without control characters"),
+]
 Identifier = Annotated[
     str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_.]*$", description="lower-case letters, digits, _ and .")
 ]
@@ -28,11 +31,14 @@ Numeral = Annotated[
     str,
     msgspec.Meta(
         pattern=r"^-?([0-9]+\.?[0-9]*|\.[0-9]+)$",
+        max_length=40,
         description="a number as printed, without unit: '83.2', '.90'",
     ),
 ]
-WholeNumber = Annotated[str, msgspec.Meta(pattern=r"^[0-9]+$", description="a whole number")]
-Support = Annotated[str, msgspec.Meta(pattern=r"^[0-9]+(\.0*)?$", description="a whole number of images")]
+WholeNumber = Annotated[str, msgspec.Meta(pattern=r"^[0-9]+$", max_length=15, description="a whole number")]
+Support = Annotated[
+    str, msgspec.Meta(pattern=r"^[0-9]+(\.0*)?$", max_length=17, description="a whole number of images")
+]
 Runs = Annotated[
     str,
     msgspec.Meta(
@@ -483,6 +489,8 @@ def read_as(kind: type, path: Path, cross_check: Callable[[Any, Any, list[str]],
         raise UserError(f"{path}: cannot be read ({error.strerror}).") from None
     except UnicodeDecodeError:
         raise UserError(f"{path}: is not UTF-8 text.") from None
+    except RecursionError:
+        raise UserError(f"{path}: is nested too deep to be a claims file.") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
@@ -518,6 +526,11 @@ def _convert(node, kind: Any, key: str, errors: list[str]) -> Any:
         tag_field = kind.__struct_config__.tag_field if is_struct else None
         found = {}
         for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                errors.append(
+                    f"line {key_node.start_mark.line + 1}, {key or 'top level'}: a key is one word, not a list"
+                )
+                continue
             name, where = key_node.value, f"{key}.{key_node.value}".lstrip(".")
             at = f"line {key_node.start_mark.line + 1}, {where}"
             if name in found:
@@ -587,7 +600,7 @@ def _cross_check(file: ClaimsFile, root, errors: list[str]) -> None:
     def collect(node):
         for value in getattr(node, "value", []) if not isinstance(node.value, str) else []:
             if isinstance(value, tuple):
-                if value[0].value == "id":
+                if value[0].value == "id" and isinstance(value[1].value, str):
                     lines.setdefault(value[1].value, value[1].start_mark.line + 1)
                 collect(value[1])
             else:
@@ -685,6 +698,8 @@ def _wrong_in_statement(file: ClaimsFile, said: Statement, known: set[str]) -> I
     if isinstance(said, Range):
         wrong = [name for name in said.but_for if name not in classes_and_systems]
         yield from (f"but_for {name}: neither class nor system; {_meant(name, classes_and_systems)}" for name in wrong)
+    if isinstance(said, Split) and not sum(map(int, said.parts)):
+        yield "the parts of a split are no images at all"
     if isinstance(said, Split) and len(said.parts) != len(said.shares):
         yield f"{len(said.parts)} parts and {len(said.shares)} shares; expected one share a part"
 

@@ -105,6 +105,11 @@ def rows(file: ClaimsFile, found: list[Finding]) -> list[dict[str, str]]:
     ]
 
 
+def _cell(value: str) -> str:
+    """What would end a cell or a line, or begin a tag, is escaped: claims are somebody else's text."""
+    return " ".join(value.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").split())
+
+
 def write(found: list[dict[str, str]], folder: Path) -> None:
     """`rows` as audit.csv and audit.md in `folder`."""
     from tabulate import tabulate
@@ -115,5 +120,6 @@ def write(found: list[dict[str, str]], folder: Path) -> None:
     writer.writeheader()
     writer.writerows(found)
     write_whole(folder / "audit.csv", table.getvalue())
-    readable = tabulate([list(row.values()) for row in found], COLUMNS, "pipe", disable_numparse=True)
+    cells = [[_cell(value) for value in row.values()] for row in found]
+    readable = tabulate(cells, COLUMNS, "pipe", disable_numparse=True)
     write_whole(folder / "audit.md", readable + "\n")

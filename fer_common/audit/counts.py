@@ -75,7 +75,7 @@ def row_options(row: Row, n_images: int) -> Options:
     possible = whole_numbers(low * row.support, high * row.support) if row.support else range(1)
     if len(possible) > MANY:  # too many to list: both ends, with every number of predictions that is left
         ends = np.array([possible.start, possible.stop - 1], dtype=np.int64)
-        return Options(ends, np.zeros(2, np.int64), np.full(2, n_images, np.int64))
+        return Options(ends, ends.copy(), np.full(2, n_images, np.int64))
     hits = np.arange(possible.start, max(possible.start, possible.stop), dtype=np.int64)
     fewest, most = hits.copy(), hits + (n_images - row.support)
     some = hits > 0

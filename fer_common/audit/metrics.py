@@ -121,6 +121,9 @@ def parallel(columns: Mapping[str, Sequence[Fraction]]) -> dict[str, Fraction]:
     return best
 
 
+LONG = 500  # epochs; of a line so long not every part is looked at
+
+
 def longest_straight_line(values: Sequence[str]) -> tuple[int, int, Fraction, float]:
     """(first, last, step, surprise) of the stretch of values that most surprisingly lies on a straight line.
 
@@ -144,4 +147,7 @@ def longest_straight_line(values: Sequence[str]) -> tuple[int, int, Fraction, fl
             surprise = -(last - first - 1) * math.log10(chance)
             if surprise > best[3]:
                 best = (first, last, step, surprise)
+        else:
+            if last - first > LONG:  # it reaches the end, and the starts after it lie on the same line
+                break
     return best

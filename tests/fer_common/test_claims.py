@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fer_common import UserError, claims
+from fer_common import UserError, audit, claims
 from tests.conftest import ROOT, command
 
 TEXTS = {  # of papers whose text is at hand: its file, and where its results section begins and ends
@@ -175,3 +175,41 @@ def test_a_paper_without_a_claims_file_and_a_file_of_another_name(tmp_path, monk
         claims.load("other")
     (tmp_path / "example.yaml").write_text(GOOD)
     assert claims.load("example").paper == "example"
+
+
+SMALL = GOOD.replace("claims:\n", "classes: [a, b]\ndata_set: {name: D, counts: {}}\nclaims:\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (SMALL + "? [a, b]\n: 1\n", "a key is one word, not a list"),
+        ("[" * 3000, "is nested too deep"),
+        (
+            SMALL + "statements:\n  - {id: s, kind: split, says: x, where: T, parts: [0, 0], shares: [50, 50]}\n",
+            "no images",
+        ),
+        (SMALL.replace("83.20", "0." + "1" * 5000), "does not fit; expected a number as printed"),
+        (SMALL.replace("a network", '"\\x1b[31mred"'), "expected text without control characters"),
+        (
+            SMALL + "statements:\n  - {id: [1], kind: undefined, says: x, where: T}\n",
+            "expected one value, found a list",
+        ),
+        (SMALL + "statements:\n  - 3\n", "missing kind; expected one of highest"),
+    ],
+)
+def test_hostile_files_end_in_a_sentence(text, sentence, tmp_path):
+    with pytest.raises(UserError) as error:
+        read(tmp_path, text)
+    assert sentence in str(error.value)
+
+
+def test_a_curve_of_20_000_points_and_text_that_would_break_a_table(tmp_path):
+    values = ", ".join(f"{1 + 0.5 * (n % 7) / 7:.3f}" for n in range(20_000))
+    curve = f"curves:\n  - {{id: c, system: net, where: 'T | <b>', validation_loss: [{values}]}}\n"
+    file = read(tmp_path, SMALL + curve)
+    found = audit.audit(file)
+    assert any(finding.about == ("c",) for finding in found)
+    audit.write(audit.rows(file, found), tmp_path)
+    table = (tmp_path / "audit.md").read_text()
+    assert "T \\| &lt;b>" in table and "<b>" not in table
