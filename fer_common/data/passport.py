@@ -19,33 +19,20 @@ import msgspec
 import numpy as np
 
 from fer_common import UserError
+from fer_common.data import original
 from fer_common.data.attributes import ATTRIBUTES, PARTS, AttributeData
 from fer_common.data.faces import EMOTIONS, USAGES, FaceData
 from fer_common.data.fer2013 import OFFICIAL_COUNTS
 from fer_common.data.ferplus import Votes
+from fer_common.data.looks import Looks, look
 
 # Between the parts of the original the medians differ by less than a tenth; blurring with a 3 × 3 Gaussian takes away
 # more than half of the sharpness.
 ALIKE = 0.75
 # The median distance of an image's grey values from evenly spread ones (Kolmogorov's); the original's is above 0.2.
 EQUALISED = 0.06
+CONSTANT = 13  # images of one grey value that the original has
 NEAR = 4  # bits of 64 in which the perceptual hashes of two pictures of one image may differ
-
-
-@dataclass(frozen=True)
-class Looks:
-    """Of one usage: medians over its images."""
-
-    images: int
-    constant: int
-    lowest: int
-    highest: int
-    sharpness: float
-    """Variance of the Laplacian (Pech-Pacheco et al. 2000), grey values squared."""
-    contrast: float
-    """Standard deviation of the grey values."""
-    unevenness: float
-    """Largest distance between the distribution of the grey values and an even one, 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -258,10 +245,10 @@ def text(passport: Passport) -> str:
         numbers = "".join(f"{n:10,}" for n in own.values())
         lines.append(f"{usage:12}{sum(own.values()):8,}{numbers}{'  as published' * known}")
     lines += ["", f"{'medians':12}{'sharpness':>10}{'contrast':>10}{'unevenness':>12}{'values':>12}{'constant':>10}"]
-    for usage, look in passport.looks.items():
-        values = f"{look.lowest} to {look.highest}"
+    for usage, own in passport.looks.items():
+        values = f"{own.lowest} to {own.highest}"
         lines.append(
-            f"{usage:12}{look.sharpness:10,.0f}{look.contrast:10.1f}{look.unevenness:12.3f}{values:>12}{look.constant:10}"
+            f"{usage:12}{own.sharpness:10,.0f}{own.contrast:10.1f}{own.unevenness:12.3f}{values:>12}{own.constant:10}"
         )
     lines += ["", f"{'images with a twin':32}{'byte for byte':>16}{'of it, other label':>20}{'nearly alike':>14}"]
     for exact, near in zip(passport.exact, passport.near):
@@ -296,25 +283,6 @@ def form_of(path: Path) -> str:
     return "drawn"
 
 
-def look(images: np.ndarray) -> Looks:
-    """Of uint8 (N, 48, 48)."""
-    import cv2
-
-    sharpness = [cv2.Laplacian(image, cv2.CV_32F).var() for image in np.ascontiguousarray(images)]
-    flat = images.reshape(len(images), -1)
-    ordered = np.sort(flat, axis=1).astype(np.float32)
-    even = np.linspace(0, 255, flat.shape[1], dtype=np.float32)
-    return Looks(
-        images=len(images),
-        constant=int((flat.min(1) == flat.max(1)).sum()),
-        lowest=int(flat.min()),
-        highest=int(flat.max()),
-        sharpness=float(np.median(sharpness)),
-        contrast=float(np.median(flat.std(1))),
-        unevenness=float(np.median(np.abs(ordered - even).max(1)) / 255),
-    )
-
-
 def remarks(data: FaceData, looks: dict[str, Looks]) -> list[str]:
     """What a user should know before training on this copy, one sentence each."""
     found = []
@@ -329,11 +297,12 @@ def remarks(data: FaceData, looks: dict[str, Looks]) -> list[str]:
             found.append(f"{usage} is blurred: its images are {share:.0f} % as sharp as those of {sharpest}.")
         if own.unevenness < EQUALISED:
             found.append(f"{usage} is histogram-equalised: its grey values are spread evenly.")
-        if own.constant:
+        if own.constant and sum(each.constant for each in looks.values()) > CONSTANT:
             found.append(f"{usage} has {own.constant} image{'s' * (own.constant > 1)} of one grey value.")
         if own.highest - own.lowest < 200:
             found.append(f"{usage} has grey values from {own.lowest} to {own.highest} alone.")
-    return found
+    most = looks[max(looks, key=lambda usage: looks[usage].images)]
+    return found + original.remarks(data, most.sharpness, most.contrast, most.unevenness)
 
 
 def perceptual_hashes(images: np.ndarray) -> np.ndarray:

@@ -232,8 +232,8 @@ def _pairs(own: Mapping[tuple[str, str], Group], official: Group, scores: Scores
         for key, (kind, words) in MISTAKES.items()
         if key in own and kind in ("split", "before the split")
     ]  # fmt: skip
-    fitted = [_of(official.runs, FITTED, metric, scores) for metric in ("accuracy", "mean_ovr_accuracy")]
-    splits.append(("training images scored as test images", OFFICIAL, *fitted, honest))
+    plain, ovr = (_of(official.runs, FITTED, metric, scores) for metric in ("accuracy", "mean_ovr_accuracy"))
+    splits.append(("training images scored as test images", OFFICIAL, plain, ovr, honest))
     for words, key, plain, printed, private in splits:
         leak = Difference.of(printed, private)
         says = f"{words}, and read as a mean of one-vs-rest accuracies"
