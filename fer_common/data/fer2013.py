@@ -2,18 +2,24 @@
 
 Forms: `fer2013.csv` (emotion,pixels,Usage), `icml_face_data.csv` (other column order, blanks in the names),
 Kaggle's `train.csv` (no usage: all Training) and `test.csv` (no labels: refused), the image folder
-`train/<class>/Training_123.jpg`; each bare or inside a .tar.gz, .tar or .zip. What comes out is a `FaceData`.
+`train/<class>/Training_123.jpg`; each bare or inside a .tar.gz, .tar.bz2, .tar.xz, .tar or .zip, a CSV as .csv.gz too.
+A CSV may be UTF-16, have semicolons or tabs, no header, labels by name, usages in lower case; folders may be numbered
+or have other names of the emotions. docs/data.md has them all. What comes out is a `FaceData`.
 A wrong file ends in a UserError that names file and row; nothing is repaired silently.
 Keeping what was read for the next time is in `cache`.
 """
 
+import codecs
+import gzip
 import io
+import lzma
 import re
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +47,21 @@ ORIGINAL_MD5 = {
 # What is looked for inside a folder or an archive, best first; train.csv has the Training part only.
 CSV_NAMES = ("fer2013.csv", "icml_face_data.csv", "train.csv", "test.csv")
 ARCHIVE_NAMES = ("fer2013.tar.gz", "fer2013.zip", "archive.zip")
-ARCHIVE_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz")
+ARCHIVE_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+CSV_ENDINGS = (".csv", ".csv.gz")
+NAMES_OF = {
+    **{name: label for label, name in enumerate(EMOTIONS)},
+    **{str(label): label for label in range(len(EMOTIONS))},
+    "anger": 0,
+    "disgusted": 1,
+    "fearful": 2,
+    "happiness": 3,
+    "sadness": 4,
+    "surprised": 5,
+}
+"""What labels and class folders are called, in lower case."""
+# Nothing larger is FER2013's: a hostile file is refused before it fills the memory.
+LONGEST_LINE, MOST_ROWS, MOST_MEMBERS = 1 << 16, 200_000, 300_000
 IMAGE_NAME = re.compile(r"(Training|PublicTest|PrivateTest)_(\d+)\.(?:jpe?g|png)$", re.IGNORECASE)
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
 
@@ -71,9 +91,10 @@ def locate(path: Path) -> Path:
     if path.is_file():
         return path
     for folder in (path, path / "fer2013"):
+        there = {file.name.lower(): file for file in folder.iterdir()} if folder.is_dir() else {}
         for name in CSV_NAMES[:2] + ARCHIVE_NAMES:
-            if (folder / name).is_file():
-                return folder / name
+            if name in there and there[name].is_file():
+                return there[name]
         if (folder / "train").is_dir():
             return folder
         for name in CSV_NAMES[2:]:
@@ -108,10 +129,12 @@ def _read(path: Path) -> dict:
     """What `as_arrays` returns, from the file itself."""
     try:
         if path.is_dir():
-            files = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_ENDINGS)
+            images = (file for file in path.rglob("*") if file.suffix.lower() in IMAGE_ENDINGS)
+            files = sorted(file for file in images if not file.name.startswith("._") and "__MACOSX" not in file.parts)
             arrays = _read_images(path, [(str(f.relative_to(path)), f) for f in files], lambda f: f.read_bytes())
-        elif path.suffix.lower() == ".csv":
-            with path.open("rb", buffering=1 << 20) as stream:
+        elif path.name.lower().endswith(CSV_ENDINGS):
+            packed = path.suffix.lower() == ".gz"
+            with gzip.open(path) if packed else path.open("rb", buffering=1 << 20) as stream:
                 arrays = _read_csv(stream, str(path))
         elif path.name.lower().endswith(ARCHIVE_ENDINGS):
             arrays = _read_archive(path)
@@ -119,7 +142,11 @@ def _read(path: Path) -> dict:
             raise UserError(f"{path}: not a form of FER2013; expected a .csv, .tar.gz or .zip file, or a folder.")
     except UserError as error:
         raise UserError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from None
-    except (tarfile.ReadError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+    except NotImplementedError as error:  # Deflate64, for one
+        raise UserError(f"{path}: is packed in a way that is not supported ({error}); pack it anew.") from None
+    except RuntimeError as error:  # zipfile's word for encrypted members
+        raise UserError(f"{path}: cannot be opened ({error}); unpack it with its password first.") from None
+    except (tarfile.ReadError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError) as error:
         raise UserError(
             f"{path}: cannot be read, or is damaged or cut off ({error}); check its permissions or download it again."
         ) from None
@@ -130,10 +157,11 @@ def _read(path: Path) -> dict:
 
 
 def _read_archive(path: Path):
-    with _members(path) as (names, open_member):
+    with _members(path) as (members, open_member):
+        names = [name for name in members if not (name.startswith("__MACOSX") or Path(name).name.startswith("._"))]
         for wanted in CSV_NAMES:
             for name in names:
-                if Path(name).name == wanted:
+                if Path(name).name.lower() == wanted:
                     with open_member(name) as stream:
                         return _read_csv(io.BufferedReader(stream, 1 << 20), name)
         images = sorted(name for name in names if name.lower().endswith(IMAGE_ENDINGS))
@@ -147,6 +175,8 @@ def _members(path: Path) -> Iterator:
     """(names of the files inside, a function that opens one) of a .zip or a tar archive."""
     if path.suffix.lower() == ".zip":
         with zipfile.ZipFile(path) as archive:
+            if len(archive.infolist()) > MOST_MEMBERS:
+                raise UserError(f"holds {len(archive.infolist()):,} files, and FER2013 has 35,887 images.")
             yield [entry.filename for entry in archive.infolist() if not entry.is_dir()], archive.open
     else:
         with tarfile.open(path) as archive:
@@ -154,10 +184,10 @@ def _members(path: Path) -> Iterator:
             first = archive.next()
             while first is not None and not first.isfile():
                 first = archive.next()
-            if first is not None and Path(first.name).name in CSV_NAMES[:2]:
+            if first is not None and Path(first.name).name.lower() in CSV_NAMES[:2]:
                 yield [first.name], lambda name: archive.extractfile(first)
             else:
-                files = {member.name: member for member in archive if member.isfile()}
+                files = {member.name: member for member in islice(archive, MOST_MEMBERS) if member.isfile()}
                 if first is not None:
                     files.setdefault(first.name, first)
                 yield list(files), lambda name: archive.extractfile(files[name])
@@ -168,8 +198,16 @@ def _members(path: Path) -> Iterator:
 
 def _read_csv(stream: io.BufferedReader, name: str):
     """images, labels, usage_code, row_id from one of the three CSV layouts; row_id is the row's position."""
-    header = stream.readline()
-    columns = [column.strip().strip('"').lower() for column in header.decode("utf-8-sig", "replace").split(",")]
+    header = stream.readline(LONGEST_LINE)
+    if header.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = (header + stream.read(1 << 30)).decode("utf-16")
+        return _read_csv(io.BufferedReader(io.BytesIO(text.encode())), name)
+    separator = next((mark for mark in (b",", b";", b"\t") if mark in header), b",")
+    said = header.decode("utf-8-sig", "replace").split(separator.decode())
+    columns = [column.strip().strip('"').lower() for column in said]
+    first = []
+    if len(columns) in (2, 3) and columns[0].strip() in NAMES_OF and columns[1].count(" ") > 1000:
+        columns, first = ["emotion", "pixels", "usage"][: len(columns)], [header]  # it has no header
     if "pixels" not in columns:
         raise UserError(f"{name}: line 1 names no column `pixels` but {header[:60]!r}; expected emotion,pixels,Usage.")
     if "emotion" not in columns:
@@ -188,9 +226,15 @@ def _read_csv(stream: io.BufferedReader, name: str):
     images, labels, usage_code = [], [], []
     rows: list[list[bytes]] = []
     start = 1
-    for line in stream:
+    for line in chain(first, iter(lambda: stream.readline(LONGEST_LINE), b"")):
+        if len(line) == LONGEST_LINE:
+            raise UserError(
+                f"{name}: has a line of more than {LONGEST_LINE:,} characters, and FER2013's have 9,300 at most."
+            )
         if line.strip():
-            rows.append(line.rstrip(b"\r\n").split(b","))
+            rows.append(line.rstrip(b"\r\n").split(separator))
+        if start > MOST_ROWS:
+            raise UserError(f"{name}: has more than {MOST_ROWS:,} rows, and FER2013 has 35,887.")
         if len(rows) == ROWS_AT_ONCE:
             _append(layout, rows, start, images, labels, usage_code)
             start += len(rows)
@@ -214,8 +258,8 @@ class _Layout:
         self.name, self.columns, self.pixels, self.emotion, self.usage = name, columns, pixels, emotion, usage
 
 
-_LABEL_OF = {str(label).encode(): label for label in range(len(EMOTIONS))}
-_USAGE_OF = {usage.encode(): code for code, usage in enumerate(USAGES)}
+_LABEL_OF = {name.encode(): label for name, label in NAMES_OF.items()}
+_USAGE_OF = {usage.lower().encode(): code for code, usage in enumerate(USAGES)}
 
 
 def _append(layout: _Layout, rows: list, start: int, images: list, labels: list, usage_code: list) -> None:
@@ -223,8 +267,8 @@ def _append(layout: _Layout, rows: list, start: int, images: list, labels: list,
         if any(len(row) != layout.columns for row in rows):
             raise ValueError
         pixels = parse_pixels([row[layout.pixels].strip(b'" ') for row in rows])
-        labels += [_LABEL_OF[row[layout.emotion].strip(b'" ')] for row in rows]
-        usage_code += [0 if layout.usage is None else _USAGE_OF[row[layout.usage].strip(b'" ')] for row in rows]
+        labels += [_LABEL_OF[row[layout.emotion].strip(b'" ').lower()] for row in rows]
+        usage_code += [0 if layout.usage is None else _USAGE_OF[row[layout.usage].strip(b'" ').lower()] for row in rows]
     except (ValueError, KeyError):
         for number, row in enumerate(rows, start):
             _explain(layout, row, number)
@@ -242,9 +286,9 @@ def _explain(layout: _Layout, row: list[bytes], number: int) -> None:
     if len(row) != layout.columns:
         raise UserError(f"{where}: {len(row)} fields, expected {layout.columns}; {again}.")
     label = row[layout.emotion].strip(b'" ')
-    if label not in _LABEL_OF:
-        raise UserError(f"{where}: label {_shown(label)}, expected a whole number from 0 to 6; {again}.")
-    if layout.usage is not None and row[layout.usage].strip(b'" ') not in _USAGE_OF:
+    if label.lower() not in _LABEL_OF:
+        raise UserError(f"{where}: label {_shown(label)}, expected a whole number from 0 to 6, or an emotion; {again}.")
+    if layout.usage is not None and row[layout.usage].strip(b'" ').lower() not in _USAGE_OF:
         usage = _shown(row[layout.usage])
         raise UserError(f"{where}: usage {usage}, expected Training, PublicTest or PrivateTest; {again}.")
     values = [value for value in row[layout.pixels].strip(b'" ').split(b" ") if value]
@@ -305,10 +349,12 @@ def _read_images(path: Path, members: list[tuple[str, object]], read_bytes):
                 f"{path}: the name of {name} does not say its usage; expected Training_123.jpg, PublicTest_123.jpg "
                 "or PrivateTest_123.jpg, without which no protocol can be followed; use a copy that kept its names."
             )
-        if folder not in EMOTIONS:
-            raise UserError(f"{path}: {name} lies in no class folder; expected one of {', '.join(EMOTIONS)}.")
+        if folder not in NAMES_OF:
+            raise UserError(
+                f"{path}: {name} lies in no class folder; expected one of {', '.join(EMOTIONS)}, or 0 to 6."
+            )
         usage = next(code for code, usage in enumerate(USAGES) if usage.lower() == match[1].lower())
-        found.append((usage, int(match[2]), EMOTIONS.index(folder), name, member))
+        found.append((usage, int(match[2]), NAMES_OF[folder], name, member))
     if not found:
         raise UserError(f"{path}: holds no images.")
     found.sort(key=lambda item: item[:4])
@@ -322,6 +368,8 @@ def _read_images(path: Path, members: list[tuple[str, object]], read_bytes):
                         "in 8-bit grey (L); this copy was changed, use one that was not."
                     )
                 images[row] = np.asarray(image)
+        except Image.DecompressionBombError:
+            raise UserError(f"{path}: {name} says that it is huge, expected 48 × 48; this copy was changed.") from None
         except (OSError, SyntaxError) as error:
             raise UserError(f"{path}: {name} cannot be decoded ({error}); download the copy again.") from None
     labels = np.array([item[2] for item in found], np.uint8)

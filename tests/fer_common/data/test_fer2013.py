@@ -1,5 +1,6 @@
 """Every form of FER2013 reads to the same faces; every malformed file ends in its sentence."""
 
+import gzip
 import hashlib
 import io
 import multiprocessing
@@ -63,7 +64,43 @@ def as_competition_zip(folder, faces, lines):
     return folder / "challenges.zip"
 
 
+def as_utf_16(folder, faces, lines):
+    (folder / "fer2013.csv").write_text("\n".join(lines), encoding="utf-16")
+    return folder / "fer2013.csv"
+
+
+def as_semicolons(folder, faces, lines):
+    return write(folder / "FER2013.csv", [line.replace(",", ";") for line in lines])
+
+
+def as_tabs_without_header(folder, faces, lines):
+    return write(folder / "fer2013.csv", [line.replace(",", "\t") for line in lines[1:]])
+
+
+def as_names(folder, faces, lines):
+    """Labels by name, usages in lower case."""
+    split = [line.split(",") for line in lines[1:]]
+    rows = [f"{EMOTIONS[int(emotion)].title()},{pixels},{usage.lower()}" for emotion, pixels, usage in split]
+    return write(folder / "fer2013.csv", ["emotion,pixels,Usage", *rows])
+
+
+def as_csv_gz(folder, faces, lines):
+    with gzip.open(folder / "fer2013.csv.gz", "wt") as file:
+        file.write("\n".join(lines))
+    return folder / "fer2013.csv.gz"
+
+
+def as_tar_bz2(folder, faces, lines):
+    """Of a Mac, and in capitals."""
+    plain = write(folder / "plain.csv", lines)
+    with tarfile.open(folder / "copy.tar.bz2", "w:bz2") as archive:
+        archive.add(ROOT / "LICENSE", "__MACOSX/._FER2013.csv")
+        archive.add(plain, "FER2013.csv")
+    return folder / "copy.tar.bz2"
+
+
 FORMS = [as_csv, as_icml_csv, as_tar, as_competition_zip]
+FORMS += [as_utf_16, as_semicolons, as_tabs_without_header, as_names, as_csv_gz, as_tar_bz2]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -107,6 +144,44 @@ def test_image_forms(archived, tmp_path, faces):
         [np.flatnonzero(faces.usage == usage)[::-1] for usage in ("Training", "PublicTest", "PrivateTest")]
     )
     assert_same(data, faces.take(order))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("0", "1", "2", "3", "4", "5", "6"),
+        ("Anger", "Disgusted", "Fearful", "Happiness", "Sadness", "Surprised", "Neutral"),
+    ],
+)
+def test_class_folders_by_other_names(names, tmp_path, faces):
+    for name, content in images_as_png(faces):
+        part, label, file = name.split("/")
+        path = tmp_path / part / names[EMOTIONS.index(label)] / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        (path.parent / f"._{file}").write_bytes(b"of a Mac")
+    data = fer2013.read(tmp_path, allow_subset=True)
+    assert sorted(data.labels.tolist()) == sorted(faces.labels.tolist()) and len(data) == len(faces)
+
+
+def test_hostile_archives_end_in_a_sentence_and_little_memory(tmp_path):
+    path = tmp_path / "endless.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("fer2013.csv", "emotion,pixels,Usage\n0," + "1 " * 40_000_000)
+    with pytest.raises(UserError, match="has a line of more than 65,536 characters"):
+        fer2013.read(path)
+    raw = bytearray(path.read_bytes())
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # the bit that says: encrypted
+        raw[raw.index(signature) + offset] |= 1
+    path.write_bytes(raw)
+    with pytest.raises(UserError, match="unpack it with its password first"):
+        fer2013.read(path)
+    for signature, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):  # Deflate64
+        raw[raw.index(signature) + offset] = 9
+        raw[raw.index(signature) + offset - 2] &= 0xFE
+    path.write_bytes(raw)
+    with pytest.raises(UserError, match="packed in a way that is not supported"):
+        fer2013.read(path)
 
 
 def change(lines, row, what):
