@@ -18,7 +18,7 @@ import numpy as np
 
 from fer_common import UserError, batches, pipeline, provenance, records, splits
 from fer_common.augmentation import Augmentation
-from fer_common.data import EMOTIONS, WITHHELD, FaceData, utkface
+from fer_common.data import EMOTIONS, WITHHELD, FaceData, original, utkface
 from fer_common.experiment import checkpoint, machine, result
 from fer_common.experiment.paper import Options, Paper
 
@@ -88,6 +88,7 @@ def run(paper: Paper, system: str, protocol: str, setup: Any, options: Options, 
 def _prepared(paper: Paper, system: str, word: str, setup: Any, options: Options, given: Set[str]) -> "Run":
     """The run as the preset, the protocol and the data make it, before anything is written."""
     data, attributes = load(paper, options)
+    copy = original.at_a_glance(data)
     changed = provenance.changes(setup, paper.systems[system])
     kept = changed.keys() | given
     if options.preset == "smoke":
@@ -125,6 +126,9 @@ def _prepared(paper: Paper, system: str, word: str, setup: Any, options: Options
             "fingerprint": attributes.fingerprint,
             "rows": len(attributes),
         }
+    for said in copy:  # into the record, and so into every row that it gives
+        print(f"warning: this copy of FER2013 is not as it was published: {said}", file=sys.stderr)
+        record.notes = [*record.notes, f"copy: {said}"]
     record.weights = _checksum(paper.extractor(record, options, protocol), record.init)
     return Run(record, setup, data, role, None, options, paper, attributes)
 

@@ -35,6 +35,8 @@ def draw(
     main = {name: _main(tables[name]) for name in ("summary", "tasks", "confusion", "runs")}
     if len(main["summary"]):
         draw_answers(found, beside_claims(main["summary"], ""), folder / "claimed_and_found.png")
+    if len(tables["protocol_prices"]):
+        draw_prices(tables["protocol_prices"], folder / "protocol_prices.png")
     for file in files:
         own = {name: table[table["paper"] == file.paper] if len(table) else table for name, table in main.items()}
         known_by = [claim for claim in file.all_claims() if claim.headline == "yes"]
@@ -279,6 +281,44 @@ def _losses(axes, curve: Curve, runs: Iterable[str], epochs: pd.DataFrame) -> No
     axes.tick_params(labelsize=8)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=7)
+
+
+def draw_prices(prices: pd.DataFrame, path: Path) -> None:
+    """What each mistake is worth in accuracy: what leaks, and what the training itself gains or loses, the dearest
+    first.
+
+    prices: the table `protocol_prices`. Pairs and other ways of counting are the page's.
+    """
+    shown = prices[(prices["metric"] == "accuracy") & ~prices["kind"].isin(("pair", "arithmetic"))]
+    shown = shown.assign(worth=shown[["leak", "effect"]].abs().max(axis=1)).sort_values("worth", ascending=False)
+    if not len(shown):
+        return
+    plt = pyplot()
+    figure, axes = plt.subplots(figsize=(7, 1.2 + 0.36 * len(shown)), layout="constrained")
+    for place, (_, row) in enumerate(shown.iterrows()):
+        for name, marker, colour, apart in (("leak", "D", "tab:red", -0.12), ("effect", "o", "tab:blue", 0.12)):
+            if pd.isna(row[name]):
+                continue
+            low, high = (row[f"{name} {end}"] for end in ("low", "high"))
+            mean = 100 * row[name]
+            spread = [[0.0], [0.0]] if pd.isna(low) else [[mean - 100 * low], [100 * high - mean]]
+            axes.errorbar(mean, place + apart, xerr=spread, fmt=marker, ms=5, color=colour, lw=1)
+            if name == "leak":
+                axes.annotate(f"{mean:+.1f}", (max(mean, mean + spread[1][0]), place + apart), (6, 0), **_BESIDE)
+    axes.axvline(0, color="0.5", lw=1)
+    axes.set(yticks=range(len(shown)), ylim=(len(shown) - 0.4, -0.6))
+    axes.set_yticklabels([textwrap.fill(words, 44) for words in shown["mistake"]], fontsize=8)
+    axes.set_xlabel("points of accuracy; lines are 95 % intervals over seeds and images", fontsize=8)
+    axes.margins(x=0.12)
+    axes.grid(axis="x", alpha=0.3)
+    leak = "what is printed, less what the same network gets on images that it had not seen"
+    effect = "what that network gets there, less what the honest one gets"
+    handles = [
+        plt.Line2D([], [], marker=marker, color=colour, ls="", ms=6, label=said)
+        for marker, colour, said in (("D", "tab:red", leak), ("o", "tab:blue", effect))
+    ]
+    figure.legend(handles=handles, loc="outside lower center", fontsize=8, frameon=False)
+    save_both(figure, path, dpi=100)
 
 
 def draw_tasks(table: pd.DataFrame, path: Path) -> None:

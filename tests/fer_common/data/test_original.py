@@ -64,3 +64,15 @@ def test_rows_labels_and_usages_in_another_order(copy):
     assert remarks(swapped) == [
         "Its usages are not the original's: PublicTest is called PrivateTest, PrivateTest is called PublicTest."
     ]
+
+
+def test_a_run_says_so_before_it_starts(copy, monkeypatch, capsys):
+    from fer_common.experiment import paper, running
+    from reproductions import load
+
+    mirrored = dataclasses.replace(copy, images=copy.images[:, :, ::-1])
+    monkeypatch.setattr(running, "load", lambda *_: (mirrored, None))
+    own = load("cnn_13_epochs")
+    run = running._prepared(own, "cnn", "official", own.systems["cnn"], paper.Options(), set())
+    assert run.record.notes == ["copy: Its images are mirrored."]
+    assert "not as it was published: Its images are mirrored." in capsys.readouterr().err

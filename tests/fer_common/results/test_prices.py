@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fer_common.results import groups, measure, prices
+from fer_common.results import figures, groups, measure, prices
 from tests.builders import predictions, put, record
 
 SEEDS = range(3)
@@ -45,6 +45,13 @@ def test_what_is_read_off_the_honest_runs(tmp_path):
     assert pair["printed_value"] == pytest.approx(1 - 2 * 0.1 / 7, abs=1e-3) and pair["kind"] == "pair"
     odds = (0.9 / 0.1) * (1 - 0.8 / 7) / (0.8 / 7) / (0.6 / 0.4)
     assert pair["composed"] == pytest.approx(odds / (1 + odds), abs=1e-3)
+
+
+def test_prices_are_drawn(tmp_path):
+    figures.draw_prices(made(tmp_path / "runs").reset_index(), tmp_path / "prices.png")
+    drawn = (tmp_path / "prices.svg").read_text()
+    assert "test images drawn from the pool of the" in drawn and "+30.0" in drawn
+    assert (tmp_path / "prices.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_nothing_is_priced_without_honest_runs(tmp_path):
