@@ -110,6 +110,8 @@ def remarks(data: FaceData, sharpness: float, contrast: float, unevenness: float
 
 def at_a_glance(data: FaceData) -> list[str]:
     """The same from every n-th image, in half a second: what a run says of its copy before it starts."""
+    if data.source == "synthetic":
+        return []
     own = look(data.images[:: max(1, len(data) // GLANCE)])
     return remarks(data, own.sharpness, own.contrast, own.unevenness)
 
