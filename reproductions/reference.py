@@ -7,8 +7,8 @@ Run: `ferrepro run reference --system small --seed 0`, or `python -m reproductio
 `small_flip` asks the same network about each image and its mirror image, and takes the mean.
 
 Cost and result under `official`, by `ferrepro docs` from the committed records; 95 % intervals:
-    small, random, full: 69.8 [68.3, 71.3] % of 3,589 images, 1 seed, 58.2 min a run
-    small_flip, random, full: 70.9 [69.4, 72.4] % of 3,589 images, 1 seed, - min a run
+    small, random, full: 70.1 [65.6, 74.6] % of 3,589 images, 2 seeds, 71.9 min a run
+    small_flip, random, full: 70.8 [69.0, 72.7] % of 3,589 images, 2 seeds, - min a run
 """
 
 from dataclasses import dataclass
