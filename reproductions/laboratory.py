@@ -7,7 +7,7 @@ worth, in points, stands on docs/laboratory.md; `ferrepro lab` runs what is miss
 Run: `ferrepro run laboratory --protocol oversample_without_private --seed 0`, or `python -m reproductions.laboratory`.
 
 Cost and result under `official`, by `ferrepro docs` from the committed records; 95 % intervals:
-    nothing ran yet
+    every_epoch, random, full: 57.5 [55.9, 59.2] % of 3,589 images, 1 seed, 4.2 min a run
 """
 
 from collections.abc import Mapping
@@ -196,13 +196,17 @@ def priced(tables: Mapping[str, Any]) -> dict[str, str]:
     """The block `prices` of its page: what each mistake is worth in accuracy, the dearest first."""
     from fer_common.results import render
 
+    def printed(row) -> str:
+        decimals, factor = render.scale_of(row["metric"])
+        return f"{factor * row['printed_value']:.{decimals}f}"
+
     table = tables["protocol_prices"]
     if not len(table):
         return {"prices": render.markdown([])}
     table = table.assign(worth=table["leak"].abs().fillna(0) + table["effect"].abs().fillna(0))
     rows = [
         {"mistake": row["mistake"], "kind": row["kind"], "metric": row["metric"]}
-        | {"printed": render.shown({row["metric"]: row["printed_value"]}, row["metric"], row["metric"])}
+        | {"printed": printed(row)}
         | {name: render.apart(row, name) for name in ("leak", "effect")}
         | {"seeds": row["seeds"]}
         for _, row in table.sort_values(["worth"], ascending=False).iterrows()
