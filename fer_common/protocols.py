@@ -62,16 +62,16 @@ def _official(data: FaceData, seed: int, fold: int | None) -> np.ndarray:
     return splits.official(data)
 
 
-def _tenth_selects(data: FaceData, role: np.ndarray, seed: int, together: bool = False) -> np.ndarray:
+def _tenth_selects(data: FaceData, role: np.ndarray, seed: int, together: splits.Together | None = None) -> np.ndarray:
     """A tenth of the fitted rows selects instead."""
-    return splits.select_from_fit(data, role, fraction=0.1, seed=seed, identical_together=together)
+    return splits.select_from_fit(data, role, fraction=0.1, seed=seed, together=together)
 
 
-def _80_20(usages: Sequence[str] = USAGES, together: bool = False) -> Callable:
+def _80_20(usages: Sequence[str] = USAGES, together: splits.Together | None = None) -> Callable:
     """Of these usages a fifth is scored; the other usages are not used."""
 
     def roles(data: FaceData, seed: int, fold: int | None) -> np.ndarray:
-        role = splits.hold_out(data, usages, fraction=0.2, seed=seed, identical_together=together, others="unused")
+        role = splits.hold_out(data, usages, fraction=0.2, seed=seed, together=together, others="unused")
         return _tenth_selects(data, role, seed, together)
 
     return roles
@@ -93,11 +93,11 @@ def _80_20_all_seen(data: FaceData, seed: int, fold: int | None) -> np.ndarray:
     return splits.seen_where(_80_20()(data, seed, fold), lambda role: role == "score")
 
 
-def _pooled_without_private(together: bool = False) -> Callable:
+def _pooled_without_private(together: splits.Together | None = None) -> Callable:
     """Of Training and PublicTest a fifth is scored, the rest is fitted, none selects; PrivateTest is scored too."""
 
     def roles(data: FaceData, seed: int, fold: int | None) -> np.ndarray:
-        return splits.hold_out(data, WITHOUT_PRIVATE, fraction=0.2, seed=seed, identical_together=together)
+        return splits.hold_out(data, WITHOUT_PRIVATE, fraction=0.2, seed=seed, together=together)
 
     return roles
 
@@ -128,17 +128,17 @@ def _evaluation_tenth(data: FaceData, seed: int, fold: int | None) -> np.ndarray
 
 
 def _without_twins(data: FaceData, seed: int, fold: int | None) -> np.ndarray:
-    return splits.official(data, identical_together=True)
+    return splits.official(data, together="identical")
 
 
-def _folded(usages: Sequence[str] = USAGES, together: bool = False, held_out: str = "score") -> Callable:
+def _folded(
+    usages: Sequence[str] = USAGES, together: splits.Together | None = None, held_out: str = "score"
+) -> Callable:
     """Of these usages one fold is held out; the other usages are scored. A tenth of what is fitted selects, unless the
     fold that is held out does."""
 
     def roles(data: FaceData, seed: int, fold: int) -> np.ndarray:
-        role = splits.k_fold(
-            data, usages, k=FOLDS, fold=fold, seed=seed, identical_together=together, held_out=held_out
-        )
+        role = splits.k_fold(data, usages, k=FOLDS, fold=fold, seed=seed, together=together, held_out=held_out)
         return role if held_out == "select" else _tenth_selects(data, role, seed, together)
 
     return roles
@@ -218,7 +218,7 @@ PROTOCOLS = Registry(
         Protocol(
             "split_80_20_grouped",
             "split_80_20 with identical images on one side.",
-            _80_20(together=True),
+            _80_20(together="identical"),
         ),
         Protocol(
             "training_80_20",
@@ -296,7 +296,12 @@ PROTOCOLS = Registry(
         Protocol(
             "without_private_80_20_grouped",
             "without_private_80_20 with identical images on one side.",
-            _pooled_without_private(together=True),
+            _pooled_without_private(together="identical"),
+        ),
+        Protocol(
+            "without_private_80_20_alike",
+            "without_private_80_20 with identical images, and those whose perceptual hashes are near, on one side.",
+            _pooled_without_private(together="alike"),
         ),
         Protocol(
             "transforms_without_private",
@@ -333,7 +338,7 @@ PROTOCOLS = Registry(
         Protocol(
             "folds_without_private_grouped",
             "folds_without_private with identical images in one fold.",
-            _folded(WITHOUT_PRIVATE, together=True),
+            _folded(WITHOUT_PRIVATE, together="identical"),
             folds=FOLDS,
         ),
         Protocol(
@@ -347,7 +352,7 @@ PROTOCOLS = Registry(
         Protocol(
             "folds_pooled_grouped",
             "folds_pooled with identical images in one fold.",
-            _folded(together=True),
+            _folded(together="identical"),
             folds=FOLDS,
         ),
         Protocol(

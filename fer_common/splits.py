@@ -3,11 +3,13 @@
 Roles are strings in an array beside the rows: `fit` (trained on), `select` (watched while training: early stopping,
 choice of epoch or setting), `score` (never seen before its prediction counts), `seen` (scored, although a part of the
 system was fitted on it: an extractor, a scaler, a copy of the image) and `unused`; no split gives `unknown`, which is
-for somebody else's model, of which only its author knows what it was fitted on. A split that keeps identical images
-together never puts two rows with the same pixels on both sides.
+for somebody else's model, of which only its author knows what it was fitted on. A split that keeps `identical` images
+together never puts two rows with the same pixels on both sides; one that keeps images together that are `alike`, nor
+two whose perceptual hashes are near.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -16,12 +18,14 @@ from fer_common.data import EMOTIONS, USAGES, FaceData
 
 ROLES = ("fit", "select", "score", "seen", "unused", "unknown")
 _ROLE_DTYPE = "<U6"
+Together = Literal["identical", "alike"]
+"""Which images stay on one side: a field of FaceData that numbers them."""
 
 
-def official(data: FaceData, *, identical_together: bool = False) -> np.ndarray:
+def official(data: FaceData, *, together: Together | None = None) -> np.ndarray:
     """Roles (N,): fit on Training, select on PublicTest, score PrivateTest, as the 2013 contest was run.
 
-    identical_together: rows with the pixels of a scored (or, to be fitted, of a selected) one become `unused`.
+    together: twins of a scored row (or, to be fitted, of a selected one) become `unused`.
     """
     if missing := [usage for usage in USAGES if not (data.usage == usage).any()]:
         raise UserError(
@@ -30,14 +34,14 @@ def official(data: FaceData, *, identical_together: bool = False) -> np.ndarray:
         )
     role = dict(zip(USAGES, ("fit", "select", "score")))
     roles = np.array([role[usage] for usage in data.usage], _ROLE_DTYPE)
-    return _without_twins(data, roles) if identical_together else roles
+    return _without_twins(data, roles, together) if together else roles
 
 
-def _without_twins(data: FaceData, role: np.ndarray) -> np.ndarray:
-    """Roles in which no fitted row has the pixels of a selected or scored one, and no selected row of a scored one."""
-    role = role.copy()
+def _without_twins(data: FaceData, role: np.ndarray, together: Together) -> np.ndarray:
+    """Roles in which no fitted row is a twin of a selected or scored one, and no selected row of a scored one."""
+    role, number = role.copy(), getattr(data, together)
     for kept, dropped in (("score", ("fit", "select")), ("select", ("fit",))):
-        role[np.isin(role, dropped) & np.isin(data.identical, data.identical[role == kept])] = "unused"
+        role[np.isin(role, dropped) & np.isin(number, number[role == kept])] = "unused"
     return role
 
 
@@ -47,14 +51,14 @@ def hold_out(
     *,
     fraction: float = 0.2,
     seed: int,
-    identical_together: bool = False,
+    together: Together | None = None,
     held_out: str = "score",
     others: str = "score",
 ) -> np.ndarray:
     """Roles (N,): of the rows in `usages`, a stratified `fraction` gets the role `held_out`, the rest is fitted.
 
-    fraction: one k-th. Rows outside `usages` get the role `others`. identical_together: rows with the same pixels stay
-    on one side, and such as also occur among the others are not fitted but `unused`.
+    fraction: one k-th. Rows outside `usages` get the role `others`. together: twins stay on one side,
+    and such as also occur among the others are not fitted but `unused`.
     """
     return k_fold(
         data,
@@ -62,7 +66,7 @@ def hold_out(
         k=_parts(fraction),
         fold=0,
         seed=seed,
-        identical_together=identical_together,
+        together=together,
         held_out=held_out,
         others=others,
     )
@@ -75,7 +79,7 @@ def k_fold(
     k: int = 5,
     fold: int,
     seed: int,
-    identical_together: bool = False,
+    together: Together | None = None,
     held_out: str = "score",
     others: str = "score",
 ) -> np.ndarray:
@@ -85,17 +89,17 @@ def k_fold(
     role = np.full(len(data), others, _ROLE_DTYPE)
     rows = np.flatnonzero(np.isin(data.usage, usages))
     role[rows] = "fit"
-    role[rows[_fold_of(data, rows, k, seed, identical_together) == fold]] = held_out
-    return _without_twins(data, role) if identical_together else role
+    role[rows[_fold_of(data, rows, k, seed, together) == fold]] = held_out
+    return _without_twins(data, role, together) if together else role
 
 
 def select_from_fit(
-    data: FaceData, role: np.ndarray, *, fraction: float, seed: int, identical_together: bool = False
+    data: FaceData, role: np.ndarray, *, fraction: float, seed: int, together: Together | None = None
 ) -> np.ndarray:
     """Roles (N,) in which a stratified `fraction` (one k-th) of the `fit` rows has become `select`."""
     rows = np.flatnonzero(role == "fit")
     role = role.astype(_ROLE_DTYPE)  # strings of numpy are cut to the width of their array
-    role[rows[_fold_of(data, rows, _parts(fraction), seed, identical_together) == 0]] = "select"
+    role[rows[_fold_of(data, rows, _parts(fraction), seed, together) == 0]] = "select"
     return role
 
 
@@ -111,16 +115,16 @@ def _parts(fraction: float) -> int:
     return parts
 
 
-def _fold_of(data: FaceData, rows: np.ndarray, k: int, seed: int, identical_together: bool) -> np.ndarray:
+def _fold_of(data: FaceData, rows: np.ndarray, k: int, seed: int, together: Together | None) -> np.ndarray:
     """int (len(rows),): the fold of each row, stratified by label."""
     from sklearn.model_selection import StratifiedKFold
 
-    if not identical_together:
+    if together is None:
         members = np.arange(len(rows))
         representatives = members
     else:
-        # One row stands for all with its pixels and takes them along; its label decides the stratum.
-        _, representatives, members = np.unique(data.identical[rows], return_index=True, return_inverse=True)
+        # One row stands for all of its twins and takes them along; its label decides the stratum.
+        _, representatives, members = np.unique(getattr(data, together)[rows], return_index=True, return_inverse=True)
     labels = data.labels[rows[representatives]]
     fold = np.empty(len(representatives), int)
     smallest = np.bincount(labels, minlength=1)

@@ -261,6 +261,14 @@ def _roles(
         raise _Ends("not checked", f"{stands_on}, which it stands on, is not there to say which rows it was fitted on")
 
 
+class _OfPassport(FaceData):
+    """A copy of which a passport is at hand instead of its pixels."""
+
+    @cached_property
+    def alike(self) -> np.ndarray:
+        raise _Ends("not checked", f"the passport of {self.fingerprint} does not say which images are nearly identical")
+
+
 def _drawn(record: Record, protocol: Protocol, predictions: Predictions, passports: Passports) -> np.ndarray:
     """str (N,): the role of each row as the run drew it, from the labels in the record."""
     row_id, once = np.unique(predictions.row_id, return_index=True)
@@ -276,7 +284,7 @@ def _drawn(record: Record, protocol: Protocol, predictions: Predictions, passpor
     try:
         # A split asks of pixels only whether they are the same, so four bytes stand for each image.
         images = passport.identical_of(known, row_id).astype(">u4").view(np.uint8).reshape(-1, 1, 4)
-        copy = FaceData(
+        copy = _OfPassport(
             images=images,
             labels=predictions.label[once],
             usage=predictions.usage[once],
@@ -285,6 +293,8 @@ def _drawn(record: Record, protocol: Protocol, predictions: Predictions, passpor
             origin="the record",
             fingerprint=fingerprint,
         )
+        if (alike := passport.alike_of(known, row_id)) is not None:
+            vars(copy)["alike"] = alike
         data, role = protocol.split(copy, record.seed, record.fold)
     except UserError as error:
         raise _Ends("wrong", f"its split cannot be drawn ({error})") from None

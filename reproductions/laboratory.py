@@ -90,6 +90,7 @@ PLAN: dict[str, tuple[str, ...]] = {
     "cnn": (
         "without_private_80_20",
         "without_private_80_20_grouped",
+        "without_private_80_20_alike",
         "oversample_without_private",
         "undersample_without_private",
         "mirror_without_private",
@@ -193,26 +194,38 @@ def in_orders(run: experiment.Run, model, images: np.ndarray, preprocessing) -> 
 
 
 def priced(tables: Mapping[str, Any]) -> dict[str, str]:
-    """The block `prices` of its page: what each mistake is worth in accuracy, the dearest first."""
+    """The blocks of its page: what each mistake is worth, the dearest first; the pairs, with what composing them gives;
+    and the same on the reference network."""
+    import pandas as pd
+
     from fer_common.results import render
 
-    def printed(row) -> str:
+    def shown(row, column: str) -> str:
         decimals, factor = render.scale_of(row["metric"])
-        return f"{factor * row['printed_value']:.{decimals}f}"
+        return "" if pd.isna(row[column]) else f"{factor * row[column]:.{decimals}f}"
+
+    def block(chosen, *further: str) -> str:
+        worth = chosen["leak"].abs().fillna(0) + chosen["effect"].abs().fillna(0)
+        rows = [
+            {"mistake": row["mistake"], "kind": row["kind"], "metric": row["metric"]}
+            | {"printed": shown(row, "printed_value")}
+            | {name.replace("_", " "): shown(row, name) for name in further}
+            | {name: render.apart(row, name) for name in ("leak", "effect")}
+            | {"seeds": row["seeds"]}
+            for _, row in chosen.assign(worth=worth).sort_values("worth", ascending=False, kind="stable").iterrows()
+        ]
+        return render.markdown(rows)
 
     table = tables["protocol_prices"]
     if not len(table):
-        return {"prices": render.markdown([])}
-    table = table.assign(worth=table["leak"].abs().fillna(0) + table["effect"].abs().fillna(0))
-    rows = [
-        {"mistake": row["mistake"], "kind": row["kind"], "metric": row["metric"]}
-        | {"printed": printed(row)}
-        | {name: render.apart(row, name) for name in ("leak", "effect")}
-        | {"seeds": row["seeds"]}
-        for _, row in table.sort_values(["worth"], ascending=False).iterrows()
-        if row["metric"] == "accuracy" or row["kind"] == "arithmetic"
-    ]
-    return {"prices": render.markdown(rows)}
+        return dict.fromkeys(("prices", "pairs", "small"), render.markdown([]))
+    pair, cnn = table["kind"] == "pair", table["network"] == "cnn"
+    told = (table["metric"] == "accuracy") | (table["kind"] == "arithmetic")
+    return {
+        "prices": block(table[cnn & ~pair & told], "standardised"),
+        "pairs": block(table[cnn & pair], "composed"),
+        "small": block(table[~cnn & told], "composed"),
+    }
 
 
 PAPER = experiment.Paper(

@@ -6,6 +6,8 @@ from functools import cached_property
 
 import numpy as np
 
+from fer_common.data import looks
+
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 USAGES = ("Training", "PublicTest", "PrivateTest")
 IMAGE_SIZE = 48
@@ -65,6 +67,11 @@ class FaceData:
         flat = np.ascontiguousarray(self.images).reshape(len(self), -1)
         keys = flat.view(np.dtype((np.void, flat.shape[1]))).ravel()
         return np.unique(keys, return_inverse=True)[1].astype(np.int32)
+
+    @cached_property
+    def alike(self) -> np.ndarray:
+        """int32 (N,): rows whose images are identical or nearly so (`looks.groups_of_twins`) share a number."""
+        return looks.groups_of_twins(self.images)
 
 
 def as_arrays(images: np.ndarray, labels: np.ndarray, usage_code: np.ndarray, row_id: np.ndarray) -> dict:

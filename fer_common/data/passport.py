@@ -24,7 +24,7 @@ from fer_common.data.attributes import ATTRIBUTES, PARTS, AttributeData
 from fer_common.data.faces import EMOTIONS, USAGES, FaceData
 from fer_common.data.fer2013 import OFFICIAL_COUNTS
 from fer_common.data.ferplus import Votes
-from fer_common.data.looks import Looks, look
+from fer_common.data.looks import Looks, look, near_twins, perceptual_hashes
 
 # Between the parts of the original the medians differ by less than a tenth; blurring with a 3 × 3 Gaussian takes away
 # more than half of the sharpness.
@@ -32,7 +32,6 @@ ALIKE = 0.75
 # The median distance of an image's grey values from evenly spread ones (Kolmogorov's); the original's is above 0.2.
 EQUALISED = 0.06
 CONSTANT = 13  # images of one grey value that the original has
-NEAR = 4  # bits of 64 in which the perceptual hashes of two pictures of one image may differ
 
 
 @dataclass(frozen=True)
@@ -84,6 +83,8 @@ class Passport:
     """`rows_digest` of the copy; None in a passport made before there was one."""
     identical: list[list[int]] | None = None
     """row_id of the images with the same pixels byte for byte, of each such image that occurs twice or more."""
+    alike: list[list[int]] | None = None
+    """row_id of the images that `FaceData.alike` puts together, of each such group of two or more."""
     pixel_order: str | None = None
     """row_id of the first row of every different image in the order of their pixels, which a grouped split is drawn
     in: base64 of the zlib-packed little-endian int32, since it is no reading for people."""
@@ -121,7 +122,7 @@ def make(data: FaceData, votes: Votes | None = None) -> Passport:
         for usage in usages
     }
     exact = data.identical
-    alike = _near_twins(perceptual_hashes(data.images))
+    alike = near_twins(perceptual_hashes(data.images))
     tested = np.flatnonzero(data.usage == "PrivateTest")
     twins = alike(tested, np.flatnonzero(data.usage == "Training"))
     return Passport(
@@ -138,7 +139,8 @@ def make(data: FaceData, votes: Votes | None = None) -> Passport:
         crowd=crowd(data, votes) if votes else None,
         unnamed=data.row_id[~votes.named].tolist() if votes else None,
         rows=rows_digest(data.row_id, data.usage, data.labels),
-        identical=_groups(data),
+        identical=_groups(exact, data.row_id),
+        alike=_groups(data.alike, data.row_id),
         pixel_order=_packed_order(data),
     )
 
@@ -186,10 +188,23 @@ def identical_of(passport: Passport, row_id: np.ndarray) -> np.ndarray:
     return number[row_id].astype(np.int32)
 
 
-def _groups(data: FaceData) -> list[list[int]]:
-    order = np.argsort(data.identical, kind="stable")
-    begins = np.flatnonzero(np.diff(data.identical[order], prepend=-1))
-    groups = (np.sort(rows) for rows in np.split(data.row_id[order], begins[1:]) if len(rows) > 1)
+def alike_of(passport: Passport, row_id: np.ndarray) -> np.ndarray | None:
+    """int32 (N,): `FaceData.alike` of the copy's rows with these ids, which stand in the copy's order; None where the
+    passport was made before it said so."""
+    if passport.alike is None:
+        return None
+    place = {int(row): n for n, row in enumerate(row_id)}
+    number = np.arange(len(row_id), dtype=np.int32)
+    for group in passport.alike:
+        rows = [place[row] for row in group if row in place]
+        number[rows] = min(rows, default=0)
+    return number
+
+
+def _groups(number: np.ndarray, row_id: np.ndarray) -> list[list[int]]:
+    order = np.argsort(number, kind="stable")
+    begins = np.flatnonzero(np.diff(number[order], prepend=-1))
+    groups = (np.sort(rows) for rows in np.split(row_id[order], begins[1:]) if len(rows) > 1)
     return sorted(rows.tolist() for rows in groups)
 
 
@@ -305,19 +320,6 @@ def remarks(data: FaceData, looks: dict[str, Looks]) -> list[str]:
     return found + original.remarks(data, most.sharpness, most.contrast, most.unevenness)
 
 
-def perceptual_hashes(images: np.ndarray) -> np.ndarray:
-    """uint64 (N,): 64 bits, whether each of the 8 × 8 lowest cosine frequencies is above their median (pHash)."""
-    from scipy.fft import dctn
-
-    found = np.empty(len(images), np.uint64)
-    for begin in range(0, len(images), 4096):
-        part = np.asarray(images[begin : begin + 4096], np.float32)
-        low = dctn(part, axes=(1, 2), norm="ortho")[:, :8, :8].reshape(len(part), -1)
-        bits = low > np.median(low, axis=1, keepdims=True)
-        found[begin : begin + 4096] = np.packbits(bits, axis=1).view(np.uint64)[:, 0]
-    return found
-
-
 def _twins(data: FaceData, usages: list[str], find) -> Iterator[Twins]:
     for of, among in [(usage, usage) for usage in usages] + list(combinations(usages[::-1], 2)):
         rows, others = np.flatnonzero(data.usage == of), np.flatnonzero(data.usage == among)
@@ -333,19 +335,6 @@ def _exact_twins(identical: np.ndarray, rows: np.ndarray, others: np.ndarray) ->
     first = np.searchsorted(identical[order], identical[rows], "left")
     last = np.searchsorted(identical[order], identical[rows], "right")
     return [order[a:b][order[a:b] != row] for row, a, b in zip(rows, first, last)]
-
-
-def _near_twins(hashes: np.ndarray):
-    def find(rows: np.ndarray, others: np.ndarray) -> list[np.ndarray]:
-        found = []
-        for begin in range(0, len(rows), 256):
-            part = rows[begin : begin + 256]
-            apart = np.bitwise_count(hashes[part, None] ^ hashes[None, others])
-            near = apart <= NEAR
-            found += [others[own][others[own] != row] for row, own in zip(part, near)]
-        return found
-
-    return find
 
 
 def crowd(data: FaceData, votes: Votes) -> Crowd:

@@ -7,6 +7,7 @@ and is called composed. It says what could give a number, never what did.
 """
 
 import math
+import textwrap
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -14,11 +15,19 @@ import pandas as pd
 
 from fer_common.claims import Claim
 from fer_common.results import render
-from fer_common.results.answers import Answer
+from fer_common.results.answers import NEAR, Answer
 from fer_common.results.prices import expit, logit
 from fer_common.results.tables import MAIN_PRESETS
 
 SHOWN = 12
+WORTH = 0.005  # what a price must be at least, and its lower limit above 0, to be composed with another
+
+
+COULD = {
+    "yes": "Could give it",
+    "nearly": f"Comes within {100 * NEAR:.0f} % of it, its interval does not hold it",
+    "no": "Could not",
+}
 
 
 @dataclass(frozen=True)
@@ -33,9 +42,12 @@ class Way:
     how: str
     """`run`, `composed` of one price, or `composed of two`."""
 
-    def could(self, claimed: tuple[float, float]) -> bool:
-        """claimed: the values that print as the claim."""
-        return self.low <= claimed[1] and claimed[0] <= self.high
+    def could(self, claim: Claim) -> str:
+        """Whether it could give a claim, of COULD: `yes`, where a value that prints as the claim lies within its
+        interval."""
+        if self.low <= claim.number + claim.half_unit and claim.number - claim.half_unit <= self.high:
+            return "yes"
+        return "nearly" if abs(self.mean - claim.number) <= NEAR * claim.number else "no"
 
 
 def ways(answer: Answer, comparison: pd.DataFrame, prices: pd.DataFrame) -> list[Way]:
@@ -56,29 +68,31 @@ def ways(answer: Answer, comparison: pd.DataFrame, prices: pd.DataFrame) -> list
 
 def _composed(honest: pd.Series, prices: pd.DataFrame) -> list[Way]:
     """The honest accuracy moved by one price, and by two of different kinds, on the logit scale; limits from those of
-    the prices and of the honest accuracy, added as if they were independent."""
+    the prices and of the honest accuracy, added as if they were independent. What is worth nothing is in no pair."""
     if not len(prices):
         return []
     shifts = []
-    single = (prices["metric"] == "accuracy") & prices["leak"].notna() & (prices["kind"] != "pair")
+    single = (prices["network"] == "cnn") & (prices["metric"] == "accuracy") & prices["leak"].notna()
+    single &= prices["kind"] != "pair"
     for _, row in prices[single].iterrows():
         printed = row["printed_value"]
         base = printed - row["leak"] - (0 if pd.isna(row["effect"]) else row["effect"])
         spread = [row[f"leak {end}"] - row["leak"] for end in ("low", "high")]
         shift = logit(printed) - logit(base)
         around = [0.0 if pd.isna(own) else logit(printed + own) - logit(printed) for own in spread]
-        shifts.append((row["mistake"], row["kind"], shift, around, int(row["seeds"])))
+        worth = row["leak"] >= WORTH and not row["leak low"] <= 0
+        shifts.append((row["mistake"], row["kind"], shift, around, int(row["seeds"]), worth))
     middle = logit(honest["reproduced"])
     own = [logit(honest[end]) - middle for end in ("low", "high")]
     found = []
     for size, how in ((1, "composed"), (2, "composed of two")):
         for chosen in combinations(shifts, size):
-            if len({kind for _, kind, *_ in chosen}) < size:
+            if size > 1 and (len({kind for _, kind, *_ in chosen}) < size or not all(worth for *_, worth in chosen)):
                 continue
-            to = middle + sum(shift for _, _, shift, _, _ in chosen)
-            half = [math.hypot(own[end], *(around[end] for *_, around, _ in chosen)) for end in (0, 1)]
-            what = " and ".join(name for name, *_ in chosen)
-            seeds = min(own_seeds for *_, own_seeds in chosen)
+            to = middle + sum(shift for _, _, shift, *_ in chosen)
+            half = [math.hypot(own[end], *(around[end] for _, _, _, around, *_ in chosen)) for end in (0, 1)]
+            what = ", and ".join(name for name, *_ in chosen)
+            seeds = min(own_seeds for *_, own_seeds, _ in chosen)
             found.append(Way(what, expit(to), expit(to - half[0]), expit(to + half[1]), seeds, how))
     return found
 
@@ -89,23 +103,47 @@ def text(answer: Answer, found: list[Way], prices: pd.DataFrame) -> str:
 
     claim = answer.claim
     assert isinstance(claim, Claim)
-    claimed = claim.number - claim.half_unit, claim.number + claim.half_unit
     lines = [wrapped(f"{answer.paper}: {answer.printed}. Honest, on PrivateTest: {answer.honest_says}."), ""]
-    for title, wanted in (("Could give it", True), ("Could not", False)):
-        own = [way for way in found if way.could(claimed) == wanted]
-        shown = [
-            {"what": way.what, "gives": f"{100 * way.mean:.1f} [{100 * way.low:.1f}, {100 * way.high:.1f}]"}
-            | {"seeds": way.seeds, "how": way.how}
-            for way in own[:SHOWN]
-        ]
-        more = f", the nearest {SHOWN}" if len(own) > SHOWN else ""
-        lines += [f"{title} ({len(own)}{more}):", table(shown) if shown else "  nothing that was run or composed", ""]
-    composed = sum(way.how != "run" for way in found)
-    if composed and (pairs := prices[prices["kind"] == "pair"]) is not None and len(pairs):
-        off = 100 * (pairs["composed"] - pairs["printed_value"]).abs().max()
-        said = f"On the {len(pairs)} pairs that the laboratory ran, composing was off by at most {off:.1f} points."
-        lines.append(wrapped(said))
-    if not composed:
-        lines.append("No price of the laboratory is known yet: `ferrepro lab` runs it.")
-    lines.append(wrapped("“Could” says that the number lies within an interval, never that a paper did so."))
+    for could, title in COULD.items():
+        own = [way for way in found if way.could(claim) == could]
+        if own or could != "nearly":
+            more = f", the nearest {SHOWN}" if len(own) > SHOWN else ""
+            rows = table([_row(way) for way in own[:SHOWN]]) if own else "  nothing that was run or composed"
+            lines += [f"{title} ({len(own)}{more}):", rows, ""]
+    lines += [wrapped(said) for said in (_how_good(found, prices), _NEVER)]
     return "\n".join(lines)
+
+
+def markdown(explained: list[tuple[Answer, list[Way]]], prices: pd.DataFrame) -> str:
+    """The same of all headline accuracies of a paper, for its page: the nearest ways of each."""
+    shown = {"yes": 6, "nearly": 3, "no": 3}
+    rows = []
+    for answer, found in explained:
+        claim = answer.claim
+        assert isinstance(claim, Claim)
+        for could, most in shown.items():
+            own = [way for way in found if way.could(claim) == could]
+            rows += [{"printed": answer.printed} | _row(way) | {"could give it": could} for way in own[:most]]
+    said = [_how_good([way for _, found in explained for way in found], prices), _NEVER]
+    return "\n\n".join([render.markdown(rows), textwrap.fill(" ".join(said), 120)])
+
+
+_NEVER = "“Could” says that the number lies within an interval, never that a paper did so."
+
+
+def _row(way: Way) -> dict[str, object]:
+    gives = f"{100 * way.mean:.1f} [{100 * way.low:.1f}, {100 * way.high:.1f}]"
+    return {"what": way.what, "gives": gives, "seeds": way.seeds, "how": way.how}
+
+
+def _how_good(found: list[Way], prices: pd.DataFrame) -> str:
+    """How far off composing was where two mistakes were run together; or why nothing is composed."""
+    if all(way.how == "run" for way in found):
+        if len(prices):
+            return "Nothing is composed: no honest accuracy of the paper's own network is known yet."
+        return "No price of the laboratory is known yet: `ferrepro lab` runs it."
+    pairs = prices[prices["kind"] == "pair"]
+    off = 100 * (pairs["composed"] - pairs["printed_value"]).abs().max()
+    one = len(pairs) == 1
+    ran = f"the {'pair' if one else f'{len(pairs)} pairs'} that {'was' if one else 'were'} run together"
+    return f"On {ran}, composing was off by at most {off:.1f} points."

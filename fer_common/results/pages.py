@@ -18,7 +18,7 @@ from fer_common import UserError, claims
 from fer_common.audit import VERDICTS
 from fer_common.files import write_whole
 from fer_common.provenance import provenance
-from fer_common.results import answers, render, verdicts
+from fer_common.results import answers, explain, render, verdicts
 from fer_common.results.groups import value_text
 from fer_common.results.image_sets import HONEST, ImageSet
 from fer_common.results.tables import HEADLINES, MAIN_PRESETS, REFERENCE
@@ -121,6 +121,7 @@ def make_blocks(root: Path, papers: Mapping) -> dict[str, str]:
         protocols = tables["protocols"]
         own = {
             "answer": answered([each for each in found if each.file.paper == name], of_all=False),
+            "explained": explained([each for each in found if each.file.paper == name], tables),
             "headlines": headlines(comparison, file),
             "systems": systems(summary, tables["runs"], name),
             "values": values(paper.systems),
@@ -169,6 +170,13 @@ def answered(found: Sequence[answers.Answer], *, of_all: bool = True) -> str:
         for each in found
     ]
     return render.markdown(rows) if rows else "The paper is known by no number."
+
+
+def explained(found: Sequence[answers.Answer], tables: Mapping[str, pd.DataFrame]) -> str:
+    """What could give each headline accuracy, and what comes near it and could not."""
+    prices = tables["protocol_prices"]
+    asked = [each for each in found if isinstance(each.claim, claims.Claim)]
+    return explain.markdown([(each, explain.ways(each, tables["comparison"], prices)) for each in asked], prices)
 
 
 def first_commands(protocols: pd.DataFrame, runs: pd.DataFrame, papers: Mapping) -> str:

@@ -8,7 +8,6 @@ choice of an epoch, a reading of a metric) is read off the honest runs.
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from statistics import fmean
 
 import numpy as np
@@ -19,14 +18,15 @@ from fer_common.results.groups import FinishedRun, Group
 from fer_common.results.image_sets import HONEST, ImageSet
 from fer_common.results.measure import Scores, half_interval
 
-LABORATORY = "laboratory"
-OFFICIAL = "every_epoch", "official"
+NETWORKS = {"cnn": ("laboratory", "every_epoch"), "small": ("reference", "small")}
+"""Of each network that is priced: the paper of its runs, and the system that is honest under `official`."""
 METRICS = ("accuracy", "f1.macro", "auc.macro")
 PUBLIC = ImageSet(("PublicTest",), ("select",))
 FITTED = ImageSet(("Training",), ("fit",))
 MISTAKES: dict[tuple[str, str], tuple[str, str]] = {
     ("cnn", "without_private_80_20"): ("split", "test images drawn from the pool of the training images"),
     ("cnn", "without_private_80_20_grouped"): ("split", "the same, identical images on one side"),
+    ("cnn", "without_private_80_20_alike"): ("split", "the same, nearly identical images too"),
     ("cnn", "folds_without_private"): ("split", "five folds of one pool"),
     ("cnn", "evaluation_tenth"): ("split", "a tenth of Training called evaluation set"),
     ("cnn", "public_fitted"): ("split", "PublicTest trained on, too"),
@@ -41,8 +41,9 @@ MISTAKES: dict[tuple[str, str], tuple[str, str]] = {
     ("equalised", "official"): ("images", "a copy with equalised histograms"),
     ("upscaled", "official"): ("images", "a copy brought from half the size"),
     ("jpeg", "official"): ("images", "a copy as JPEG of quality 50"),
+    ("small_flip", "official"): ("arithmetic", "the mean over an image and its mirror image printed as one answer"),
 }
-"""(kind, in words) of what the laboratory runs, by system and protocol."""
+"""(kind, in words) of what the laboratory runs, by system and protocol; another network's system stands for `cnn`."""
 
 BySeed = Mapping[int, tuple[float, float]]
 """Of each seed a value, and its standard deviation over images."""
@@ -71,35 +72,77 @@ class Difference:
         return cls(mean, mean - half, mean + half, len(common))
 
 
-def prices(groups: Iterable[Group], scores: Scores) -> pd.DataFrame:
-    """A row a mistake and metric, in the order of MISTAKES, then what is read off the honest runs; none where those did
-    not run."""
-    own = {
-        (group.record.system, group.record.protocol): group
+def prices(groups: Sequence[Group], scores: Scores) -> pd.DataFrame:
+    """A row a network, mistake and metric, in the order of MISTAKES, then what is read off the honest runs; none where
+    those did not run."""
+    shown = [
+        group
         for group in groups
-        if group.record.paper == LABORATORY
-        and group.unchanged
-        and group.record.preset == "full"
-        and group.record.data["source"] == "fer2013"
-    }
-    official = own.get(OFFICIAL)
-    if official is None:
-        return pd.DataFrame()
-    rows = []
-    for key, (kind, words) in MISTAKES.items():
-        if group := own.get(key):
-            for metric in METRICS:
-                printed, private = _printed(group, metric, scores), _private(group, metric, scores)
-                honest = _private(official, metric, scores)
-                leak = None if kind in ("images", "batch") else Difference.of(printed, private)
-                rows.append(_row(kind, words, metric, printed, leak, Difference.of(private, honest), key, "run"))
-    rows += _selection(official, scores)
-    rows += _arithmetic(official, scores)
-    rows += _pairs(own, official, scores)
+        if group.unchanged and group.record.preset == "full" and group.record.data["source"] == "fer2013"
+    ]
+    rows: list[dict] = []
+    for network, (paper, system) in NETWORKS.items():
+        own = {(group.record.system, group.record.protocol): group for group in shown if group.record.paper == paper}
+        if official := own.get((system, "official")):
+            rows += [{"network": network} | row for row in _of_network(network, own, official, scores)]
+    if rows:
+        rows += [{"network": "cnn"} | row for row in _of_many(groups, scores)]
     return pd.DataFrame(rows)
 
 
-def _row(kind, words, metric, printed: BySeed, leak, effect, key, source) -> dict:
+def _of_network(network: str, own: Mapping[tuple[str, str], Group], official: Group, scores: Scores) -> Iterator[dict]:
+    ran = {
+        (name, protocol): (*said, own[name, protocol])
+        for (system, protocol), said in MISTAKES.items()
+        if (name := network if system == "cnn" else system, protocol) in own
+    }
+    for key, (kind, words, group) in ran.items():
+        standard = _standardised(group, official, scores) if kind in ("split", "before the split") else math.nan
+        for metric in METRICS:
+            printed, private = _printed(group, metric, scores), _private(group, metric, scores)
+            honest = _private(official, metric, scores)
+            leak = None if kind in ("images", "batch") else Difference.of(printed, private)
+            effect = Difference.of(private, honest)
+            if kind == "arithmetic":  # another answer of the same network: what it gains is what is printed too much
+                leak, effect = effect, None
+            row = _row(kind, words, metric, printed, leak, effect, key, "run")
+            yield row | {"standardised": standard if metric == "accuracy" else math.nan}
+        yield from _orders(group, key)
+    key = official.record.system, "official"
+    for rows in (_selection(official, scores), _arithmetic(official, scores)):
+        for row in rows:
+            yield row | {"system": key[0], "protocol": key[1], "source": "read off"}
+    yield from _pairs(ran, official, scores)
+
+
+def _orders(group: Group, key: tuple[str, str]) -> Iterator[dict]:
+    """Of a network that mixes the images of a batch: what the order of the watched images gives over asking one by
+    one. The images are the same, so that only the seeds vary."""
+    orders = {run.record.seed: run.record.details["orders"] for run in group.runs if "orders" in run.record.details}
+    if orders:
+        alone = {seed: (own["one by one"], 0.0) for seed, own in orders.items()}
+        for name in ("class by class", "shuffled"):
+            printed = {seed: (own[name], 0.0) for seed, own in orders.items()}
+            words = f"attention over the images of a batch, PublicTest asked {name} instead of one by one"
+            yield _row("batch", words, "accuracy", printed, Difference.of(printed, alone), None, key, "read off")
+
+
+def _standardised(group: Group, official: Group, scores: Scores) -> float:
+    """Accuracy on the printed images, were their classes as frequent as in PrivateTest: the mean over seeds."""
+    image_set = scores.of(group.runs[0]).protocol["scored"]
+    mix = _matrix(official.runs[0], HONEST, scores).sum(1)
+    of_runs = []
+    for run in group.runs:
+        matrix = _matrix(run, image_set, scores)
+        of_runs.append(float(mix / mix.sum() @ (np.diag(matrix) / matrix.sum(1))))
+    return fmean(of_runs)
+
+
+def _matrix(run: FinishedRun, image_set: ImageSet, scores: Scores) -> np.ndarray:
+    return np.array(scores.cell(run, image_set, run.record.epochs_run).matrix)
+
+
+def _row(kind, words, metric, printed: BySeed, leak, effect=None, key=("", ""), source="") -> dict:
     row = {"kind": kind, "mistake": words, "metric": metric, "system": key[0], "protocol": key[1], "source": source}
     row |= {"printed_value": fmean(value for value, _ in printed.values()), "seeds": len(printed)}
     for name, own in (("leak", leak), ("effect", effect)):
@@ -135,33 +178,68 @@ def _private(group: Group, metric: str, scores: Scores) -> BySeed:
 
 
 def _selection(official: Group, scores: Scores) -> Iterator[dict]:
-    """Which epoch, and which seed, is printed."""
-    by_public = {run.record.seed: _best(run, [PUBLIC], scores) for run in official.runs}
-    by_private = {run.record.seed: _best(run, [HONEST], scores) for run in official.runs}
-    by_both = {run.record.seed: _best(run, [PUBLIC, HONEST], scores) for run in official.runs}
+    """Which epoch is printed; and what the images that were fitted give."""
+    last_epoch = {run.record.seed: run.record.epochs_run for run in official.runs}
+    by_public, by_private, by_both = (
+        {run.record.seed: _best(run, sets, scores) for run in official.runs}
+        for sets in ([PUBLIC], [HONEST], [PUBLIC, HONEST])
+    )
     for metric in METRICS:
-        last = _of(official.runs, HONEST, metric, scores)
-        chosen = _of(official.runs, HONEST, metric, scores, by_public)
-        at_best = _of(official.runs, HONEST, metric, scores, by_private)
+        last, chosen, at_best = (
+            _of(official.runs, HONEST, metric, scores, epochs) for epochs in (last_epoch, by_public, by_private)
+        )
         fitted = _of(official.runs, FITTED, metric, scores)
-        rows = [
-            ("split", "training images scored as test images", fitted, Difference.of(fitted, last)),
-            ("selection", "the epoch that is best on PrivateTest", at_best, Difference.of(at_best, chosen)),
-        ]
+        yield _row("split", "training images scored as test images", metric, fitted, Difference.of(fitted, last))
+        if by_private == last_epoch == by_public:
+            continue  # scored once: there was no choice
+        words = "the epoch that is best on PublicTest, as is allowed, instead of the last"
+        yield _row("selection", words, metric, chosen, None, Difference.of(chosen, last))
+        words = "the epoch that is best on PrivateTest"
+        yield _row("selection", words, metric, at_best, Difference.of(at_best, chosen))
         if metric == "accuracy":
             merged = {run.record.seed: _merged(run, by_both[run.record.seed], scores) for run in official.runs}
-            says = "PublicTest and PrivateTest choose the epoch, and are printed"
-            rows.append(("selection", says, merged, Difference.of(merged, chosen)))
-        for kind, words, printed, leak in rows:
-            yield _row(kind, words, metric, printed, leak, None, OFFICIAL, "read off")
-        values = [value for value, _ in last.values()]
-        for k in (3, 5):
-            if len(values) >= k:
-                expected = fmean(max(own) for own in combinations(values, k))
-                row = _row(
-                    "selection", f"the best of {k} seeds on PrivateTest", metric, last, None, None, OFFICIAL, "read off"
-                )
-                yield row | {"printed_value": expected, "leak": expected - fmean(values)}
+            words = "PublicTest and PrivateTest choose the epoch, and are printed"
+            yield _row("selection", words, metric, merged, Difference.of(merged, chosen))
+
+
+def _of_many(groups: Sequence[Group], scores: Scores) -> Iterator[dict]:
+    """What the paper's own runs of the same network give: the best seed, and the best setting, on PrivateTest, less
+    what PublicTest would have chosen of as many. Expected over all choices of k; intervals by drawing runs anew."""
+    own = [group for group in groups if group.record.paper == "cnn_13_epochs" and group.record.protocol == "official"]
+    seeds = [run for group in own if group.record.preset == "full" and group.unchanged for run in group.runs]
+    settings = [run for group in own if group.record.preset == "custom" for run in group.runs]
+    for runs, many, word in ((seeds, (3, 5), "seeds"), (settings, (5, 10), "settings, of 3 epochs each,")):
+        for metric in METRICS:
+            public, private = (
+                np.array([scores.cell(run, own, run.record.epochs_run).values[metric][0] for run in runs])
+                for own in (PUBLIC, HONEST)
+            )
+            for k in many:
+                if len(runs) >= k:
+                    row = _row("selection", f"the best of {k} {word} on PrivateTest", metric, {0: (0.0, 0.0)}, None)
+                    row |= {"system": "cnn", "protocol": "official", "source": "read off", "seeds": len(runs)}
+                    yield row | _best_of(k, public, private)
+
+
+def _best_of(k: int, public: np.ndarray, private: np.ndarray, draws: int = 2000) -> dict[str, float]:
+    """Of n runs: what is printed where the best of k on PrivateTest is, and how much more that is than what the best of
+    the same k on PublicTest gets there."""
+
+    def expected(public: np.ndarray, private: np.ndarray) -> tuple[float, float]:
+        return _expected_of_best(k, private, private), _expected_of_best(k, public, private)
+
+    printed, chosen = expected(public, private)
+    rng = np.random.default_rng(0)
+    drawn = [rng.integers(0, len(public), len(public)) for _ in range(draws)]
+    low, high = np.quantile([np.subtract(*expected(public[own], private[own])) for own in drawn], (0.025, 0.975))
+    return {"printed_value": printed, "leak": printed - chosen, "leak low": float(low), "leak high": float(high)}
+
+
+def _expected_of_best(k: int, by: np.ndarray, values: np.ndarray) -> float:
+    """Mean over all choices of k of the value of the one that is best by `by`."""
+    n = len(by)
+    weights = np.array([math.comb(rank, k - 1) for rank in range(n)]) / math.comb(n, k)
+    return float(weights @ values[np.argsort(by, kind="stable")])
 
 
 def _best(run: FinishedRun, sets: Sequence[ImageSet], scores: Scores) -> int:
@@ -211,29 +289,30 @@ def _arithmetic(official: Group, scores: Scores) -> Iterator[dict]:
     for metric, words, printed, meant in readings:
         # One network, the same images: only the seeds vary what lies between two ways of counting.
         exact = [{seed: (value, 0.0) for seed, (value, _) in own.items()} for own in (printed, values[meant])]
-        yield _row("arithmetic", words, metric, printed, Difference.of(*exact), None, OFFICIAL, "read off")
+        yield _row("arithmetic", words, metric, printed, Difference.of(*exact))
     if len(official.runs) > 1:
         together = _ensemble(official)
         single = fmean(value for value, _ in values["accuracy"].values())
         words = f"an ensemble of {len(official.runs)} seeds printed as one network"
-        row = _row("arithmetic", words, "accuracy", values["accuracy"], None, None, OFFICIAL, "read off")
+        row = _row("arithmetic", words, "accuracy", values["accuracy"], None)
         yield row | {"printed_value": together, "leak": together - single}
 
 
-def _pairs(own: Mapping[tuple[str, str], Group], official: Group, scores: Scores) -> Iterator[dict]:
+def _pairs(ran: Mapping[tuple[str, str], tuple[str, str, Group]], official: Group, scores: Scores) -> Iterator[dict]:
     """Two mistakes at once: a split, and its accuracy read as a mean of one-vs-rest accuracies. `composed`: what the
     two prices come to on the logit scale; what ran beside it says how good that is."""
     honest = _of(official.runs, HONEST, "accuracy", scores)
     read = _of(official.runs, HONEST, "mean_ovr_accuracy", scores)
     base, reading = (fmean(value for value, _ in each.values()) for each in (honest, read))
     splits = [
-        (words, key, _printed(own[key], "accuracy", scores), _printed(own[key], "mean_ovr_accuracy", scores),
-         _private(own[key], "accuracy", scores))
-        for key, (kind, words) in MISTAKES.items()
-        if key in own and kind in ("split", "before the split")
+        (words, key, _printed(group, "accuracy", scores), _printed(group, "mean_ovr_accuracy", scores),
+         _private(group, "accuracy", scores))
+        for key, (kind, words, group) in ran.items()
+        if kind in ("split", "before the split")
     ]  # fmt: skip
     plain, ovr = (_of(official.runs, FITTED, metric, scores) for metric in ("accuracy", "mean_ovr_accuracy"))
-    splits.append(("training images scored as test images", OFFICIAL, plain, ovr, honest))
+    key = official.record.system, "official"
+    splits.append(("training images scored as test images", key, plain, ovr, honest))
     for words, key, plain, printed, private in splits:
         leak = Difference.of(printed, private)
         says = f"{words}, and read as a mean of one-vs-rest accuracies"

@@ -49,7 +49,7 @@ def test_identical_images_stay_on_one_side(data, make):
         return len(np.intersect1d(data.identical[role == "fit"], data.identical[role == "score"]))
 
     assert straddling(make(data, seed=0, **arguments)) > 50  # the fault is there to be avoided
-    together = make(data, seed=0, identical_together=True, **arguments)
+    together = make(data, seed=0, together="identical", **arguments)
     assert straddling(together) == 0
     assert (together == "score").mean() == pytest.approx(0.2, abs=0.01)
     np.testing.assert_allclose(shares(data, together == "fit"), shares(data, together == "score"), atol=0.03)
@@ -57,8 +57,8 @@ def test_identical_images_stay_on_one_side(data, make):
 
 def test_twins_of_rows_kept_aside_are_not_fitted(data):
     for role in (
-        splits.official(data, identical_together=True),
-        splits.hold_out(data, ("Training",), seed=0, held_out="select", identical_together=True),
+        splits.official(data, together="identical"),
+        splits.hold_out(data, ("Training",), seed=0, held_out="select", together="identical"),
     ):
         for kept in ("select", "score"):
             assert len(np.intersect1d(data.identical[role == "fit"], data.identical[role == kept])) == 0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fer_common import UserError, data
-from fer_common.data import attributes, ferplus, passport, synthetic
+from fer_common.data import attributes, ferplus, looks, passport, synthetic
 from tests.conftest import REAL, ROOT, command
 
 VOTES = REAL.parent / "fer2013new.csv"
@@ -66,10 +66,10 @@ def test_a_picture_saved_again_is_nearly_alike(some):
     """JPEG, as the image-folder form has it, changes pixels and hardly the hash; other pictures are far away."""
     coded = [cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1], 0) for image in some.images]
     varied = some.images.reshape(len(some), -1).std(1) > 10
-    hashes, again = (passport.perceptual_hashes(np.array(images))[varied] for images in (some.images, coded))
+    hashes, again = (looks.perceptual_hashes(np.array(images))[varied] for images in (some.images, coded))
     apart = np.bitwise_count(hashes ^ again)
-    assert (apart <= passport.NEAR).mean() > 0.98
-    assert (np.bitwise_count(hashes ^ np.roll(again, 1)) <= passport.NEAR).mean() < 0.01
+    assert (apart <= looks.NEAR).mean() > 0.98
+    assert (np.bitwise_count(hashes ^ np.roll(again, 1)) <= looks.NEAR).mean() < 0.01
 
 
 def test_votes_join_by_row_and_a_wrong_join_is_noticed(real, tmp_path):

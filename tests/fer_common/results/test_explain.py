@@ -8,7 +8,7 @@ from fer_common.claims import ClaimsFile
 from fer_common.results import answers, explain
 from tests.fer_common.results.test_answers import FILE, FITTED, PRIVATE, row
 
-PRICE = {"metric": "accuracy", "effect": 0.0, "seeds": 3}
+PRICE = {"network": "cnn", "metric": "accuracy", "effect": 0.0, "seeds": 3}
 PRICES = pd.DataFrame(
     [
         PRICE | {"mistake": "a pool", "kind": "split", "printed_value": 0.7, "leak": 0.1}
@@ -17,6 +17,7 @@ PRICES = pd.DataFrame(
         | {"leak low": 0.25, "leak high": 0.25},
         PRICE | {"mistake": "another pool", "kind": "split", "printed_value": 0.61, "leak": 0.01}
         | {"leak low": 0.0, "leak high": 0.02},
+        PRICE | {"mistake": "a pool, and a reading", "kind": "pair", "printed_value": 0.9, "composed": 0.91},
     ]
 )  # fmt: skip
 
@@ -31,10 +32,11 @@ def test_prices_are_composed_on_the_logit_scale_never_added():
     _, ways = found([row(0.6, PRIVATE)], PRICES)
     # On the laboratory's own honest accuracy (.6) each gives what it gave there.
     assert ways["a pool"].mean == pytest.approx(0.7) and ways["a pool"].how == "composed"
-    both = ways["a pool and a reading"]
+    both = ways["a pool, and a reading"]
     odds = (0.7 / 0.3) * (0.85 / 0.15) / (0.6 / 0.4)
     assert both.mean == pytest.approx(odds / (1 + odds)) and both.how == "composed of two"
-    assert "a pool and another pool" not in ways, "one split cannot be drawn in two ways"
+    assert "a pool, and another pool" not in ways, "one split cannot be drawn in two ways"
+    assert "another pool, and a reading" not in ways, "what may be worth nothing is in no pair"
     # On another network they are worth other points.
     _, ways = found([row(0.9, PRIVATE)], PRICES)
     assert 0.9 < ways["a pool"].mean < 0.94
@@ -46,5 +48,6 @@ def test_it_says_what_could_and_what_could_not():
     could, could_not = text.split("Could not")
     assert "the images that it was trained on" in could and "a pool" in could_not
     assert "never that a paper did so" in text
+    assert "On the pair that was run together, composing was off by at most 1.0 points." in text
     text = explain.text(answer, list(found([row(0.6, PRIVATE)], pd.DataFrame())[1].values()), pd.DataFrame())
     assert "nothing that was run or composed" in text and "`ferrepro lab` runs it" in text
