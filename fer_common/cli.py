@@ -35,13 +35,24 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
+        if (
+            arguments[:1] == ["run"]
+            and {"--plan", "--index"} & set(arguments)
+            and not {"-h", "--help"} & set(arguments)
+        ):
+            return tyro.cli(run_planned, prog="ferrepro run", args=arguments[1:])
         # `run PAPER …` hands its options on to the paper's script, which has its own help.
         if arguments[:1] == ["run"] and arguments[1:2] and not arguments[1].startswith("-"):
             return experiment.command(load(arguments[1]), arguments[2:])
+        if arguments in (["run", "--help"], ["run", "-h"]):
+            return print(run_help())
         if arguments[:1] == ["--version"]:
             return print(f"ferrepro {__version__}")
         if arguments and not arguments[0].startswith("-"):
             values.one_of("command", arguments[0], COMMANDS)
+        if arguments[:1] == ["plan"] and "--" in arguments:
+            cut = arguments.index("--")
+            arguments, FURTHER[:] = arguments[:cut], arguments[cut + 1 :]
         if arguments[:2] == ["run", "--all"] and not {"-h", "--help"} & set(arguments):
             return run_all(arguments[2:])
         commands, prog = COMMANDS, "ferrepro"
@@ -173,9 +184,212 @@ def show_one(name: tyro.conf.Positional[str], tables: Path = TABLES) -> None:
 
 
 def run() -> None:
-    """`run PAPER [options]` runs one paper (`run PAPER --help` shows its setup); `run --all [options]` every paper
-    and system under the paper's first protocol."""
+    """`run PAPER [options]` runs one paper, by its name or the path of a script of your own (`run PAPER --help` shows
+    its setup); `run --all [options]` every paper and system under the paper's first protocol; `run --plan PLAN --index
+    N` line N, from 0, of a plan."""
     raise UserError(f"Say which paper: `ferrepro run PAPER`, one of {', '.join(PAPERS)}; or `ferrepro run --all`.")
+
+
+def run_help() -> str:
+    """What `run --help` prints: the papers, and what each takes."""
+    from fer_common.progress import wrapped
+
+    lines = [
+        "usage: ferrepro run PAPER [options]        one paper; --help after its name shows its whole setup",
+        "       ferrepro run path/to/my_paper.py    a paper of your own (docs/adding_a_paper.md)",
+        "       ferrepro run --all [options]        every system of every paper under the paper's first protocol",
+        "       ferrepro run --plan PLAN --index N  line N, from 0, of a plan (docs/scale.md)",
+        "",
+        "Every paper takes --system, --protocol, --seed, --fold, --preset, --data, --runs and more, and the fields of",
+        "its setup. The papers, with what `--system` and `--protocol` may be, the default first:",
+    ]
+    for name in PAPERS:
+        paper = load(name)
+        lines += ["", f"{name}: {paper.description.strip().splitlines()[0]}"]
+        lines.append(wrapped(f"--system {', '.join(paper.systems)}", "  ", "    "))
+        lines.append(wrapped(f"--protocol {', '.join(paper.protocols)}", "  ", "    "))
+    return "\n".join(lines)
+
+
+def run_planned(plan: Path, index: int) -> None:
+    """Make one run of a plan, in this process: for job arrays, whose number the index is.
+
+    Args:
+        plan: a plan, as `ferrepro plan --out` writes it.
+        index: which of its lines, from 0.
+    """
+    from fer_common.sweep import plan as planning
+
+    lines = planning.read(plan)
+    if not 0 <= index < len(lines):
+        raise UserError(f"--index {index}: {plan} has the lines 0 to {len(lines) - 1}.")
+    line, states = lines[index], _states(lines)
+    for needed in lines:
+        if needed.id in line.after and (found := states.of(needed)).kind != "done":
+            raise UserError(f"{line.id} needs {needed.id}, which is not finished ({found}); run that line first.")
+    experiment.command(load(line.argv[1]), line.argv[2:])
+
+
+def plan(
+    papers: tuple[str, ...] = PAPERS,
+    systems: tuple[str, ...] = (),
+    protocols: tuple[str, ...] = (),
+    seeds: str = "0",
+    folds: str = "all",
+    preset: Literal["full", "reduced", "smoke"] = "full",
+    data: Data = None,
+    attributes: str | None = None,
+    allow_subset: AllowSubset = False,
+    runs: Path = RUNS,
+    cores: int = 2,
+    memory_gb: float = 3.0,
+    out: Path | None = None,
+) -> None:
+    """Which runs there are, which are finished, and how long the others take here. Options after `--` go to every run:
+    `ferrepro plan --papers resnet50v2_vit -- --init random`.
+
+    Args:
+        papers: by name, or by the path of a script of your own.
+        systems: default: the paper's own choice.
+        protocols: default: the paper's own choice; `all` for those that the paper has a word for.
+        seeds: `0-4`, or `0,2,5`.
+        folds: the same, or `all`, of protocols with folds.
+        preset: `reduced` where a script has a smaller setup; `smoke` for 2,000 images.
+        attributes: a copy of UTKFace, for papers that need it.
+        runs: where the records are and go.
+        cores: that a run gets at least.
+        memory_gb: that a run needs.
+        out: a file for the plan, a line of JSON a run; default: only the table.
+    """
+    from fer_common.sweep import plan as planning
+
+    if cores < 1 or memory_gb <= 0:
+        raise UserError(f"--cores {cores}, --memory-gb {memory_gb:g}: a run needs one core and some memory at least.")
+    loaded = {name: load(name) for name in papers}
+    choice = planning.Choice(
+        systems=systems,
+        protocols=protocols,
+        seeds=planning.numbers(seeds),
+        folds=None if folds == "all" else planning.numbers(folds),
+        preset=preset,
+        data=data,
+        attributes=attributes,
+        allow_subset=allow_subset,
+        runs=runs,
+        further=tuple(FURTHER),
+        cores=cores,
+        memory_gb=memory_gb,
+    )
+    committed = ROOT / RUNS
+    roots = [runs] if runs.resolve() == committed.resolve() else [runs, committed]
+    known = [records.read_record(path) for root in roots for path in records.find(root)]
+    lines = planning.make(loaded, choice, known)
+    if not lines:
+        raise UserError("That is no run: none of these papers has such a system under such a protocol.")
+    found = _states(lines).all()
+    done = {name for name, state in found.items() if state.kind == "done"}
+    print(planning.summary(lines, done))
+    if out:
+        planning.write(lines, out)
+        print(f"plan: {out}\nnext: ferrepro sweep {out}")
+    else:
+        print("--out plan.jsonl writes it, for `ferrepro sweep plan.jsonl`.")
+
+
+FURTHER: list[str] = []
+"""What the command line has after `--`."""
+
+
+def sweep(
+    plan: tyro.conf.Positional[Path],
+    engine: Literal["local", "ray"] = "local",
+    workers: int | None = None,
+    address: str | None = None,
+    gpus_per_run: float | None = None,
+    retry: bool = False,
+) -> None:
+    """Make the runs of a plan that are missing, each in a process of its own; typed again, it goes on. Exits with
+    status 1 where a run failed.
+
+    Args:
+        plan: as `ferrepro plan --out` writes it.
+        engine: `local`: this machine; `ray`: a cluster, or this machine through Ray.
+        workers: how many runs at once on this machine, which share its cores; default: as many as its cores allow.
+        address: of a Ray cluster that runs, `auto` where this machine is of it; default: Ray on this machine alone.
+        gpus_per_run: a share of a GPU, or several; default: one where there are any.
+        retry: take up what failed, and nothing else.
+    """
+    from fer_common.sweep import driver, engines
+    from fer_common.sweep import plan as planning
+
+    if workers is not None and workers < 1:
+        raise UserError(f"--workers {workers}: one or more.")
+    if gpus_per_run is not None and not (0 <= gpus_per_run < 1 or gpus_per_run == int(gpus_per_run)):
+        raise UserError(f"--gpus-per-run {gpus_per_run:g}: a share below 1, or a whole number.")
+    if engine == "local" and address:
+        raise UserError("--address is of a Ray cluster: say --engine ray.")
+    if engine == "ray" and workers:
+        raise UserError("--workers is for --engine local: Ray counts cores, which `ferrepro plan --cores` sets.")
+    states = _states(planning.read(plan))
+    chosen = engines.Local(workers, gpus_per_run) if engine == "local" else engines.Ray(address, gpus_per_run)
+    found = driver.Sweep(states, chosen, retry).carry_out()
+    failed = [name for name, state in found.items() if state.kind == "failed"]
+    left = [name for name, state in found.items() if state.kind not in ("done", "failed")]
+    if failed or left:
+        blocked = f", and {len(left)} are not done" if left else ""
+        raise UserError(
+            f"{len(failed)} of {len(found)} runs failed{blocked}; `ferrepro status {plan}` says why, "
+            f"`ferrepro sweep {plan} --retry` takes them up again."
+        )
+    print(f"{len(found)} runs are there; ferrepro tables makes their tables")
+
+
+def status(plan: tyro.conf.Positional[Path], brief: bool = False) -> None:
+    """What has become of the runs of a plan, whoever makes them: done, running with epoch and loss, dead, failed and
+    why.
+
+    Args:
+        plan: as `ferrepro plan --out` writes it.
+        brief: without the ends of the logs.
+    """
+    from fer_common.sweep import plan as planning
+    from fer_common.sweep import state
+
+    print(state.text(_states(planning.read(plan)), verbose=not brief))
+
+
+def gather(folders: tyro.conf.Positional[tuple[Path, ...]], runs: Path = RUNS) -> None:
+    """Copy the records of several folders into one, from machines that share no disk. A record that contradicts one
+    that is there (the same run, other predictions) is named and left where it is; the status is then 1.
+
+    Args:
+        folders: folders of records.
+        runs: where the records go.
+    """
+    from fer_common.sweep import gather as gathering
+
+    if not folders:
+        raise UserError("Say which folders of records to gather.")
+    found = gathering.gather(folders, runs)
+    print(f"{len(found.new)} records are new in {runs}, {len(found.same)} were there, {len(found.refused)} are refused")
+    for path, says in found.refused.items():
+        print(f"refused: {path}: {says}", file=sys.stderr)
+    if found.refused:
+        sys.exit(1)
+
+
+def _states(lines: list):
+    """What has become of a plan's lines; a record without a name yet is found as its run would find it."""
+    from fer_common.sweep import state
+
+    def record_of(line) -> Path:
+        paper = load(line.argv[1])
+        system, protocol, setup, options, given = experiment.parse(paper, line.argv[2:])
+        copies = experiment.load(paper, options)
+        record, _ = experiment.described(paper, system, paper.word(protocol), setup, options, given, copies)
+        return experiment.record_folder(paper, record, options)
+
+    return state.States(lines, record_of)
 
 
 def run_all(arguments: list[str]) -> None:
@@ -226,23 +440,22 @@ def lab(
         preset: `smoke` for 2,000 images.
         runs: where the records are and go.
     """
-    from reproductions import laboratory
-
+    paper = load("laboratory")
     given = ["--preset", preset, "--runs", str(runs), *(["--data", data] if data else [])]
-    plan = [
+    planned = [
         (system, protocol, seed)
         for seed in range(seeds)
-        for system, protocols in laboratory.PLAN.items()
+        for system, protocols in paper.plan.items()
         for protocol in protocols
     ]
     started = time.monotonic()
-    for number, (system, protocol, seed) in enumerate(plan):
+    for number, (system, protocol, seed) in enumerate(planned):
         spent = (time.monotonic() - started) / 60
-        left = f", about {spent / number * (len(plan) - number):.0f} minutes left" if number else ""
-        print(f"{number + 1} of {len(plan)}{left}: {system}, {protocol}, seed {seed}", flush=True)
+        left = f", about {spent / number * (len(planned) - number):.0f} minutes left" if number else ""
+        print(f"{number + 1} of {len(planned)}{left}: {system}, {protocol}, seed {seed}", flush=True)
         chosen = ["--system", system, "--protocol", protocol, "--seed", str(seed), *given]
-        experiment.command(load("laboratory"), chosen)
-    print(f"{len(plan)} runs are there; ferrepro tables makes their tables")
+        experiment.command(paper, chosen)
+    print(f"{len(planned)} runs are there; ferrepro tables makes their tables")
 
 
 class Built:
@@ -689,6 +902,10 @@ GROUPS = {"data": {"fetch": fetch, "check": check, "show": show}, "claims": {"sc
 COMMANDS = {
     "list": list_papers,
     "run": run,
+    "plan": plan,
+    "sweep": sweep,
+    "status": status,
+    "gather": gather,
     "lab": lab,
     "tables": tables,
     "report": report,

@@ -235,6 +235,7 @@ PAPER = experiment.Paper(
     protocols={"official": PROTOCOLS["official"]},
     smoke={},  # 13 epochs of 2,000 images take half a minute
     train=train,
+    plan=PLAN,
     check=cnn_13_epochs.check,
     fits_before_split=("transforms",),
     blocks=priced,

@@ -549,6 +549,9 @@ PAPER = experiment.Paper(
     attributes=True,
     smoke={"epochs": 1, "further_epochs": 1, "filters": (8, 16, 16), "pooled_after": (1, 2, 3), "branch": 16},
     train=train,
+    needs=lambda system, setup, protocol: (
+        (experiment.Needed("multitask_light"),) if isinstance(setup, Pruned | Quantized) else ()
+    ),
     blocks=blocks,
 )
 

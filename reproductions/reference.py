@@ -166,6 +166,9 @@ PAPER = experiment.Paper(
     protocols={"official": PROTOCOLS["official"]},
     smoke={"filters": (8, 16, 32, 64), "epochs": 2, "warmup_epochs": 1},
     train=train,
+    needs=lambda system, setup, protocol: (
+        (experiment.Needed(system.removesuffix("_flip")),) if system.endswith("_flip") else ()
+    ),
 )
 
 

@@ -320,6 +320,19 @@ def kept_extractor(record: Record, options: experiment.Options, protocol: Protoc
     return found[0] if found else None
 
 
+def needs(
+    system: str, setup: Features | Extractor | SmallCnn | Fusion, protocol: Protocol
+) -> tuple[experiment.Needed, ...]:
+    """The members of a fusion; the extractor that a run with `--init finetuned` loads."""
+    if isinstance(setup, Fusion):
+        return tuple(map(experiment.Needed, setup.members))
+    if getattr(setup, "init", None) != "finetuned":
+        return ()
+    name, under = extractor_for(protocol)
+    start = "finetuned" if name == "extractor_continued" else "random"
+    return (experiment.Needed(name, under, seed=0, options=("--init", start, "--save-model")),)
+
+
 def train_extractor(run: experiment.Run) -> None:
     """Fit ResNet50 on the expression labels with mirrored and shifted images, and predict all images without."""
     import keras
@@ -639,6 +652,7 @@ PAPER = experiment.Paper(
     train=train,
     later_stages=("extractor_continued",),
     extractor=kept_extractor,
+    needs=needs,
     without_randomness=without_randomness,
     blocks=blocks,
 )

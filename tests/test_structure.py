@@ -14,6 +14,7 @@ PACKAGES = ("fer_common", "reproductions")
 FLOORS = [
     ["fer_common.cli"],
     ["fer_common.score"],
+    ["fer_common.sweep"],
     ["fer_common.report"],
     ["reproductions"],
     ["fer_common.results.pages", "fer_common.results.figures", "fer_common.comparing"],

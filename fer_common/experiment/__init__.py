@@ -8,9 +8,25 @@ A script hands over its setups, its protocols and a function `train(run)`; that 
 `fit` itself, so that a reader finds them there. What the run needs around `fit` is the `Run` passed to it.
 """
 
-from fer_common.experiment.command_line import command, parse, run_all
+from fer_common.experiment.command_line import BUSY, command, parse, run_all
 from fer_common.experiment.machine import device
-from fer_common.experiment.paper import RUNS, Options, Paper
-from fer_common.experiment.running import SMOKE_IMAGES, Run, run
+from fer_common.experiment.paper import RUNS, Needed, Options, Paper
+from fer_common.experiment.running import SMOKE_IMAGES, Run, described, load, record_folder, run
 
-__all__ = ["RUNS", "SMOKE_IMAGES", "Options", "Paper", "Run", "command", "device", "parse", "run", "run_all"]
+__all__ = [
+    "BUSY",
+    "RUNS",
+    "SMOKE_IMAGES",
+    "Needed",
+    "Options",
+    "Paper",
+    "Run",
+    "command",
+    "described",
+    "device",
+    "load",
+    "parse",
+    "record_folder",
+    "run",
+    "run_all",
+]

@@ -114,6 +114,7 @@ def callback_for(run: Any, callbacks: Sequence, score_epochs: set[int]):
             state = {
                 "backend": keras.backend.backend(),
                 "history": run.history,
+                "epochs": self.params["epochs"],
                 "stopped": bool(self.model.stop_training),
                 "callbacks": [_progress(callback) for callback in callbacks],
                 "restores": next(

@@ -10,13 +10,15 @@ from typing import Any, Literal
 from fer_common import UserError, provenance
 from fer_common.experiment import values
 from fer_common.experiment.paper import RUNS, Options, Paper
-from fer_common.experiment.running import load, run
+from fer_common.experiment.running import Busy, load, run
 
 ALL = "all"
+BUSY = 75  # the status where another process is making the run: try again later, as sysexits.h has it
 
 
 def command(paper: Paper, arguments: Sequence[str] | None = None) -> None:
-    """The script's command line: read the options, run, and exit with status 1 and one sentence on a UserError."""
+    """The script's command line: read the options, run, and exit with status 1 (75 where another process is
+    making this very run) and one sentence on a UserError."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         if _system(paper, arguments) == ALL:
@@ -27,7 +29,8 @@ def command(paper: Paper, arguments: Sequence[str] | None = None) -> None:
             runs = chosen[3].runs
         print(f"next: ferrepro tables{'' if runs == RUNS else f' --runs {runs}'}")
     except UserError as error:
-        sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(BUSY if isinstance(error, Busy) else 1)
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on from the last finished epoch.", file=sys.stderr)
         sys.exit(130)

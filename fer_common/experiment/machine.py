@@ -44,6 +44,11 @@ def device() -> str:
     devices = keras.distribution.list_devices()
     if not all(name.startswith("cpu") for name in devices):
         return ", ".join(devices)
+    return processor()
+
+
+def processor() -> str:
+    """The same of the processor alone, without a backend."""
     name = "CPU"
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -42,6 +42,19 @@ class Options:
 
 
 @dataclass(frozen=True)
+class Needed:
+    """A run that must be finished before another one of the paper with the same seed, data and preset can begin."""
+
+    system: str
+    protocol: str | None = None
+    """Default: the same."""
+    seed: int | None = None
+    """Default: the same; a number where that seed's serves all that have none of their own."""
+    options: tuple[str, ...] = ()
+    """As they are typed; `--save-model` where its network is what is needed."""
+
+
+@dataclass(frozen=True)
 class Paper:
     """What a script hands over.
 
@@ -52,16 +65,20 @@ class Paper:
     train: builds, fits and scores through the `Run` it is given.
     fits_before_split: which of `transforms` and `extractor` the script can fit on images before they are split; it
     asks `run.protocol.before_split` when to.
+    plan: system → the protocols that `ferrepro plan` and `ferrepro lab` run it under, where none are named; default:
+    all but the later stages under the first protocol.
     later_stages: systems that only train another one on, under a protocol of their own; `--system all` leaves them out.
     reduced: system → the fields that the preset `reduced` sets otherwise, for machines that the paper's setup is too
     much for; such rows never say `full`.
     attributes: it needs UTKFace too.
     extractor: function(record, options, protocol) that returns the folder of the record whose network the run of
     `record` takes its features from, or begins as; None where it does not, or where that network was not kept.
+    needs: function(system, setup, protocol) that says which other runs of the paper must be finished before.
     check: function(setup) that says what of its values cannot go together, [] where all can.
     without_randomness: function(system, protocol, init) that says whether every seed gives identical predictions.
     blocks: function(tables) that makes the blocks of the paper's page that no other paper has, by name, from the
     tables (data frames by name).
+    script: the path of the script of a paper that is not the suite's own; set where it is loaded.
     """
 
     id: str
@@ -71,13 +88,16 @@ class Paper:
     smoke: dict[str, Any]
     train: Callable[[Any], None]
     fits_before_split: tuple[Literal["transforms", "extractor"], ...] = ()
+    plan: dict[str, tuple[str, ...]] = field(default_factory=dict)
     later_stages: tuple[str, ...] = ()
     reduced: dict[str, dict[str, Any]] = field(default_factory=dict)
     attributes: bool = False
     extractor: Callable[[Record, Options, Protocol], Path | None] = lambda record, options, protocol: None
+    needs: Callable[[str, Any, Protocol], tuple[Needed, ...]] = lambda system, setup, protocol: ()
     check: Callable[[Any], list[str]] = lambda setup: []
     without_randomness: Callable[[str, Protocol, str], bool] = lambda system, protocol, init: False
     blocks: Callable[[Mapping[str, Any]], dict[str, str]] = lambda tables: {}
+    script: str | None = None
 
     def choices(self) -> dict[str, Protocol]:
         """The protocols that can be run, by name: the paper's own words first, which win, then the canonical names."""

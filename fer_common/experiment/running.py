@@ -10,6 +10,7 @@ import shutil
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence, Set
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,12 @@ from fer_common import UserError, batches, pipeline, provenance, records, splits
 from fer_common.augmentation import Augmentation
 from fer_common.data import EMOTIONS, WITHHELD, FaceData, original, utkface
 from fer_common.experiment import checkpoint, machine, result
-from fer_common.experiment.paper import Options, Paper
+from fer_common.experiment.paper import Needed, Options, Paper
+from fer_common.protocols import Protocol
 
 SMOKE_IMAGES = 2000
 BATCH = 256  # of images that are watched or predicted
+PROBED = 1.0  # seconds: somebody who only asks whether a run is alive holds its lock for a moment
 
 
 def run(paper: Paper, system: str, protocol: str, setup: Any, options: Options, given: Set[str] = frozenset()) -> Path:
@@ -42,7 +45,7 @@ def run(paper: Paper, system: str, protocol: str, setup: Any, options: Options, 
     this = _prepared(paper, system, paper.word(protocol), setup, options, given)
     record = this.record
     final = records.folder(options.runs, record)
-    earlier = _before_checksums(this)
+    earlier = _before_checksums(paper, record, options)
     say = f"{paper.id} · {system} · {record.protocol} · {record.init} · {record.preset} · seed {record.seed}"
     say += f" · fold {record.fold}" if folds else ""
 
@@ -85,18 +88,44 @@ def run(paper: Paper, system: str, protocol: str, setup: Any, options: Options, 
     return final
 
 
-def _prepared(paper: Paper, system: str, word: str, setup: Any, options: Options, given: Set[str]) -> "Run":
-    """The run as the preset, the protocol and the data make it, before anything is written."""
-    data, attributes = load(paper, options)
-    copy = original.at_a_glance(data)
+class Busy(UserError):
+    """Another process is making this very run."""
+
+
+class Copies:
+    """The data of the runs that are made with the same options: read once, and their part for a smoke run made once."""
+
+    def __init__(self, faces: FaceData, attributes: utkface.AttributeData | None):
+        self.faces, self.attributes = faces, attributes
+        self._rows: dict[tuple, int] = {}
+
+    @cached_property
+    def smoke(self) -> "Copies":
+        """2,000 images of each."""
+        attributes = self.attributes
+        if attributes:
+            attributes = attributes.take(np.arange(0, len(attributes), max(1, len(attributes) // SMOKE_IMAGES)))
+        return Copies(self.faces.take(splits.subset(self.faces, SMOKE_IMAGES)), attributes)
+
+    def rows(self, protocol: Protocol, seed: int) -> int:
+        """How many rows the data have once the protocol has repeated or left out what it does before the split."""
+        if not protocol.prepare:
+            return len(self.faces)
+        if (protocol.name, seed) not in self._rows:
+            self._rows[protocol.name, seed] = len(protocol.prepare(self.faces, seed))
+        return self._rows[protocol.name, seed]
+
+
+def described(
+    paper: Paper, system: str, word: str, setup: Any, options: Options, given: Set[str], copies: Copies
+) -> tuple[records.Record, Any]:
+    """(record, setup) of a run as the preset, the protocol and the data make them, before anything is split, trained or
+    written. `word` is what the paper calls the protocol; `given` as in `run`."""
     changed = provenance.changes(setup, paper.systems[system])
     kept = changed.keys() | given
     if options.preset == "smoke":
         smaller = {k: v for k, v in paper.smoke.items() if k not in kept and hasattr(setup, k)}
-        setup = dataclasses.replace(setup, **smaller)
-        data = data.take(splits.subset(data, SMOKE_IMAGES))
-        if attributes:
-            attributes = attributes.take(np.arange(0, len(attributes), max(1, len(attributes) // SMOKE_IMAGES)))
+        setup, copies = dataclasses.replace(setup, **smaller), copies.smoke
     reduced = {}
     if options.preset == "reduced":
         if system not in paper.reduced:
@@ -105,8 +134,7 @@ def _prepared(paper: Paper, system: str, word: str, setup: Any, options: Options
         setup = dataclasses.replace(setup, **reduced)
     changed.pop("init", None)  # every row says it in a column of its own
     reduced.pop("init", None)
-    protocol = paper.choices()[word]
-    data, role = protocol.split(data, options.seed, options.fold)
+    protocol, faces, attributes = paper.choices()[word], copies.faces, copies.attributes
     record = records.Record(
         paper=paper.id,
         system=system,
@@ -118,7 +146,7 @@ def _prepared(paper: Paper, system: str, word: str, setup: Any, options: Options
         changes=changed,
         reduced=reduced,
         setup=dataclasses.asdict(setup),
-        data={"source": data.source, "fingerprint": data.fingerprint, "rows": len(data)},
+        data={"source": faces.source, "fingerprint": faces.fingerprint, "rows": copies.rows(protocol, options.seed)},
     )
     if attributes:
         record.data["attributes"] = {
@@ -126,22 +154,37 @@ def _prepared(paper: Paper, system: str, word: str, setup: Any, options: Options
             "fingerprint": attributes.fingerprint,
             "rows": len(attributes),
         }
-    for said in copy:  # into the record, and so into every row that it gives
+    record.weights = _checksum(paper.extractor(record, options, protocol), record.init)
+    return record, setup
+
+
+def record_folder(paper: Paper, record: records.Record, options: Options) -> Path:
+    """Where the record of a run that is `described` is, or will be."""
+    return _before_checksums(paper, record, options) or records.folder(options.runs, record)
+
+
+def _prepared(paper: Paper, system: str, word: str, setup: Any, options: Options, given: Set[str]) -> "Run":
+    """The run as the preset, the protocol and the data make it, before anything is written."""
+    copies = load(paper, options)
+    record, setup = described(paper, system, word, setup, options, given, copies)
+    for said in original.at_a_glance(copies.faces):  # into the record, and so into every row that it gives
         print(f"warning: this copy of FER2013 is not as it was published: {said}", file=sys.stderr)
         record.notes = [*record.notes, f"copy: {said}"]
-    record.weights = _checksum(paper.extractor(record, options, protocol), record.init)
-    return Run(record, setup, data, role, None, options, paper, attributes)
+    if options.preset == "smoke":
+        copies = copies.smoke
+    data, role = paper.choices()[word].split(copies.faces, options.seed, options.fold)
+    return Run(record, setup, data, role, None, options, paper, copies.attributes)
 
 
-def load(paper: Paper, options: Options) -> tuple[FaceData, utkface.AttributeData | None]:
+def load(paper: Paper, options: Options) -> Copies:
     """The data that a run has; UTKFace too where the paper needs it. Raises UserError where a copy is none."""
     from fer_common import data
 
     faces = data.load(options.data, allow_subset=options.allow_subset)
     if not paper.attributes:
-        return faces, None
+        return Copies(faces, None)
     drawn = faces.source == "synthetic"
-    return faces, utkface.load(options.attributes, synthetic=drawn, allow_subset=options.allow_subset)
+    return Copies(faces, utkface.load(options.attributes, synthetic=drawn, allow_subset=options.allow_subset))
 
 
 def _checksum(extractor: Path | None, init: str) -> str | None:
@@ -155,16 +198,16 @@ def _checksum(extractor: Path | None, init: str) -> str | None:
     return None
 
 
-def _before_checksums(this: "Run") -> Path | None:
+def _before_checksums(paper: Paper, record: records.Record, options: Options) -> Path | None:
     """The record of the same run from before records held a checksum of the weights they began with, if there is one.
 
     It counts as long as its extractor is the one that is there now, which it is where that was finished first. Where
     the extractor's network was not kept there is no checksum to take, and the record's name is the old one anyway.
     """
-    extractor = this.paper.extractor(this.record, this.options, this.protocol)
+    extractor = paper.extractor(record, options, paper.choices()[record.protocol])
     if not extractor:
         return None
-    old = records.folder(this.options.runs, msgspec.structs.replace(this.record, weights=None))
+    old = records.folder(options.runs, msgspec.structs.replace(record, weights=None))
     if records.status(old) != "ok":
         return None
     return old if records.read(extractor)[0].finished <= records.read(old)[0].finished else None
@@ -206,11 +249,11 @@ def _lock(partial: Path):
     try:
         partial.mkdir(parents=True, exist_ok=True)
         lock = FileLock(partial / "lock")
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=PROBED)
         (partial / "pid").write_text(f"{os.getpid()}\n")
     except Timeout:
         pid = (partial / "pid").read_text().strip() if (partial / "pid").exists() else "unknown"
-        raise UserError(f"This run is being made by another process (pid {pid}) in {partial}; wait for it.") from None
+        raise Busy(f"This run is being made by another process (pid {pid}) in {partial}; wait for it.") from None
     except OSError as error:
         raise UserError(f"{partial} cannot be written ({error}); free the disk or choose another --runs.") from None
     try:
@@ -284,8 +327,10 @@ class Run:
         self.record.notes = [*self.record.notes, text]
 
     def other(self, system: str) -> Path:
-        """The folder of the record of another system of the paper under the same protocol, with the same seed, data
-        and preset, and its own defaults. Run first if it is not there."""
+        """The folder of the record of another system of the paper, one that `Paper.needs` names, under the same
+        protocol, with the same seed, data and preset, and its own defaults. Run first if it is not there."""
+        if Needed(system) not in self.paper.needs(self.record.system, self.setup, self.protocol):
+            raise ValueError(f"{self.record.system} asks for {system}, which `needs` of {self.paper.id} does not name")
         print(f"needs {system}:")
         options = dataclasses.replace(self.options, again=False)
         return run(self.paper, system, self.record.protocol, self.paper.systems[system], options)

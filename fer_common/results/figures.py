@@ -311,7 +311,7 @@ def draw_prices(prices: pd.DataFrame, path: Path) -> None:
     axes.set(yticks=range(len(shown)), ylim=(len(shown) - 0.4, -0.6))
     axes.set_yticklabels([textwrap.fill(words, 44) for words in shown["mistake"]], fontsize=8)
     axes.set_xlabel("points of accuracy; lines are 95 % intervals over seeds and images", fontsize=8)
-    axes.margins(x=0.12)
+    axes.margins(x=0.16)
     axes.grid(axis="x", alpha=0.3)
     leak = "what is printed, less what the same network gets on images that it had not seen"
     effect = "what that network gets there, less what the honest one gets"
