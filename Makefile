@@ -4,7 +4,7 @@
 # make test        all tests
 # make results     tables, audit and pages anew from the committed records, in their one right order
 # make smoke       every paper on a subset of 2,000 images, in minutes
-# make bench       loading, training, augmentation, extraction, the audit, folds, light and heavy networks, tables (installs PyTorch, a peer)
+# make bench       loading, training, augmentation, extraction, the audit, folds, light and heavy networks, tables, sweeps (installs PyTorch, a peer)
 # Each sets up .venv first, from the pinned versions; all are safe to repeat.
 
 PYTHON ?= python3
@@ -78,3 +78,4 @@ bench: $(READY)
 	$(BIN)/python benchmarks/multitask.py
 	$(BIN)/python benchmarks/augmentation.py
 	$(BIN)/python benchmarks/tables.py
+	$(BIN)/python benchmarks/sweep.py

@@ -17,6 +17,8 @@ def blocks(folder: Path) -> dict[str, str]:
         "cost of networks": cost_of_networks(folder),
         "learning rates": learning_rates(folder),
         "augmentation": augmentation(folder),
+        "sweeps": sweeps(folder) if (folder / "sweep.json").exists() else "",
+        "ten thousand runs": ten_thousand(folder) if (folder / "sweep.json").exists() else "",
         "building of tables": building_of_tables(folder) if (folder / "tables.json").exists() else "",
     }
 
@@ -34,6 +36,39 @@ def loading(folder: Path) -> str:
         for name, row in found["readers"].items()
     ]
     return f"{found['csv_bytes']:,} bytes of CSV, {found['cores']} cores, imports included.\n\n{markdown(rows)}"
+
+
+def sweeps(folder: Path) -> str:
+    """The engines of benchmarks/sweep.json as a table."""
+    found = json.loads((folder / "sweep.json").read_text())
+    rows = [
+        {
+            "runs": row["way"],
+            "seconds": f"{row['seconds']:.1f}",
+            "of them start-up": f"{row['start_up_s']:.1f}",
+            "the rest, against typed": f"{row['against_typed']:.2f} ×",
+            "runs an hour": f"{row['runs_per_hour']:,}",
+        }
+        for row in found["engines"]["rows"]
+    ]
+    return f"{found['engines']['runs']} small runs on drawn faces, {found['cores']} cores.\n\n{markdown(rows)}"
+
+
+def ten_thousand(folder: Path) -> str:
+    """What that many runs come to, of benchmarks/sweep.json."""
+    many = json.loads((folder / "sweep.json").read_text())["many"]
+    rows = [
+        {"command": "`plan`, nothing done", "seconds": f"{many['plan_s']:,.0f}"},
+        {"command": "`plan`, all done", "seconds": f"{many['plan_all_done_s']:,.0f}"},
+        {"command": "`status`", "seconds": f"{many['status_s']:,.0f}"},
+        {"command": "`tables`, first", "seconds": f"{many['tables_cold_s']:,.0f}"},
+        {"command": "`tables`, again", "seconds": f"{many['tables_warm_s']:,.0f}"},
+    ]
+    said = (
+        f"{many['runs']:,} drawn records of {many['rows']:,} rows: {many['files']:,} files, {many['megabytes']:,} MB; "
+        f"the plan has {many['plan_megabytes']:.1f} MB."
+    )
+    return f"{said}\n\n{markdown(rows)}"
 
 
 def training(folder: Path) -> str:

@@ -677,8 +677,41 @@ def fetch() -> None:
     print(f"FER2013 is in {target} and will be found there.")
 
 
+def cache(empty: bool = False) -> None:
+    """What the cache holds: faces that were read, features, scores of records. Faces and features stay below 5 GB
+    (the variable FERREPRO_CACHE_GB says otherwise); what was used longest ago goes first.
+
+    Args:
+        empty: remove all of it but what was fetched; everything is made again when it is needed.
+    """
+    from fer_common.data import cache as caching
+    from fer_common.progress import table
+
+    root = caching.cache_folder()
+    made = {
+        "data": "faces that were read or drawn",
+        "features": "features of a network",
+        "scores": "scores of records",
+        "vouched": "records that were checked",
+    }
+    fetched = {"fer2013": "FER2013, fetched", "utkface": "UTKFace"}
+    sizes = {name: caching.size_of(root / name) for name in (made | fetched) if (root / name).exists()}
+    rows = [
+        {"what": (made | fetched)[name], "MB": f"{size / 1e6:,.1f}", "folder": str(root / name)}
+        for name, size in sizes.items()
+        if size
+    ]
+    print(table(rows) if rows else f"The cache, {root}, is empty.")
+    if empty and rows:
+        with caching.locked():
+            for path in (path for name in made for path in (root / name).glob("*") if path.name != "lock"):
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        print("emptied, but for what was fetched" if sizes.keys() & fetched.keys() else "emptied")
+
+
 def check(
     path: tyro.conf.Positional[str | None] = None,
+    data: Data = None,
     allow_subset: AllowSubset = False,
     votes: Path | None = None,
     attributes: str | None = None,
@@ -690,17 +723,23 @@ def check(
 
     Args:
         path: the copy; default: the variable FER2013, then the cache.
+        data: the same, as other commands have it.
         votes: FER+'s fer2013new.csv, for what a crowd makes of the labels.
         attributes: a copy of UTKFace (archive or folder), to be looked at instead: counts by part.
         json: a file for the same as JSON.
         figure: an image file for the same drawn.
-        brief: the counts alone, at once.
+        brief: the counts alone, at once; it takes none of the three options above.
     """
     import hashlib
 
     from fer_common import data as data_module
     from fer_common.data import fer2013, ferplus, passport, utkface
 
+    if path and data and path != data:
+        raise UserError(f"{path} and --data {data} are two copies; name one.")
+    path = path or data
+    if brief and (given := [name for name, value in (("votes", votes), ("json", json), ("figure", figure)) if value]):
+        raise UserError(f"--brief looks at counts alone: leave it out, or --{', --'.join(given)}.")
     if attributes:
         if path or votes or figure or brief:
             raise UserError("--attributes is about UTKFace: of the other options it takes --json and --allow-subset.")
@@ -709,16 +748,16 @@ def check(
         if json:
             json.write_text(dumps(found.as_dict(), indent=1) + "\n")
         return
-    data = data_module.load(path, allow_subset=allow_subset)
+    copy = data_module.load(path, allow_subset=allow_subset)
     if brief:
-        counts = ", ".join(f"{usage} {(data.usage == usage).sum():,}" for usage in data_module.USAGES)
-        print(f"{data.source}: {data.origin}, fingerprint {data.fingerprint}, {counts}")
+        counts = ", ".join(f"{usage} {(copy.usage == usage).sum():,}" for usage in data_module.USAGES)
+        print(f"{copy.source}: {copy.origin}, fingerprint {copy.fingerprint}, {counts}")
         return
-    if Path(data.origin).is_file():
-        with Path(data.origin).open("rb") as file:
+    if Path(copy.origin).is_file():
+        with Path(copy.origin).open("rb") as file:
             md5 = hashlib.file_digest(file, "md5").hexdigest()
         print(f"MD5 {md5}: {fer2013.ORIGINAL_MD5.get(md5, 'none of the original files')}")
-    made = passport.make(data, ferplus.read(votes, data) if votes else None)
+    made = passport.make(copy, ferplus.read(votes, copy) if votes else None)
     print(passport.text(made))
     if json:
         json.write_text(dumps(made.as_dict(), indent=1) + "\n")
@@ -918,6 +957,7 @@ COMMANDS = {
     "draw": draw,
     "compare": compare,
     "docs": docs,
+    "cache": cache,
     "data": data_group,
     "claims": claims_group,
 }

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from fer_common import UserError, pipeline
-from fer_common.data import cache_folder
+from fer_common.data import cache, cache_folder
 
 BATCH = 128
 
@@ -53,9 +53,12 @@ def _kept(network, images: np.ndarray, preprocessing: pipeline.Preprocessing, ou
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):
             try:
-                return np.load(path, mmap_mode="r")
+                found = np.load(path, mmap_mode="r")
+                cache.used(path)
+                return found
             except (FileNotFoundError, EOFError, ValueError):  # ValueError: a file that was cut
                 _compute(network, images, preprocessing, path)
+                cache.evict(keep=path)
             return np.load(path, mmap_mode="r")
     except OSError as error:
         needed = len(images) * network.output_shape[-1] * 4 / 2**20

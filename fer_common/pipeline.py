@@ -6,6 +6,7 @@ absent. Order and augmentation are drawn from (seed, epoch) when the epoch begin
 the head of a model instead: a checkpoint keeps their seed states.
 """
 
+import contextlib
 import math
 import os
 import sys
@@ -231,6 +232,9 @@ def _imported_quietly() -> list[str]:
         os.dup2(said.fileno(), 2)
         try:
             import keras
+
+            with contextlib.suppress(ImportError):  # where it is there, Keras imports it later on any backend
+                import tensorflow  # noqa: F401
 
             return keras.distribution.list_devices()
         except ImportError as error:

@@ -5,6 +5,7 @@
 a second process waits and then finds the work done, and what a killed process left is swept away by the next.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -18,6 +19,7 @@ import numpy as np
 from fer_common.data.faces import fingerprint
 
 ARRAYS = ("images", "labels", "usage_code", "row_id")
+LIMIT = 5.0  # GB of faces and features that stay; the variable FERREPRO_CACHE_GB sets another
 VERSION = 1  # raise when the arrays or their meaning change: older entries are then read anew
 
 
@@ -28,20 +30,27 @@ def cache_folder() -> Path:
     return Path(os.environ.get("FERREPRO_CACHE") or platformdirs.user_cache_dir("ferrepro"))
 
 
+def locked():
+    """The one lock of those who write or empty the cache of faces."""
+    from filelock import FileLock
+
+    folder = cache_folder() / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / "lock")
+
+
 def load_or_make(key: str, make: Callable[[], dict]) -> dict:
     """The arrays kept under `key`, mapped into memory; or those of `make()`, which are then kept.
 
     A cache that cannot be written (full disk, no permission) costs a warning, not the run.
     """
-    from filelock import FileLock
-
     folder = cache_folder() / "data"
     entry = folder / "index" / f"{hashlib.sha256(f'{VERSION} {key}'.encode()).hexdigest()[:32]}.json"
     if (cached := _load(folder, entry)) is not None:
         return cached
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / "lock"):
+        with locked():
             if (cached := _load(folder, entry)) is not None:
                 return cached
             for left_behind in folder.glob("*.partial"):
@@ -52,6 +61,45 @@ def load_or_make(key: str, make: Callable[[], dict]) -> dict:
         print(f"warning: the cache at {folder} cannot be used ({error}); going on without it.", file=sys.stderr)
         return make()
     return _load(folder, entry) or arrays
+
+
+def used(path: Path) -> None:
+    """Say that something in the cache was used just now; what was used longest ago is the first to go."""
+    with contextlib.suppress(OSError):
+        os.utime(path)
+
+
+def entries() -> list[Path]:
+    """What can be evicted: faces that were read, a folder a content, and features; the least recently used first."""
+    root = cache_folder()
+    found = [path for path in root.glob("data/*") if path.is_dir() and path.name != "index"]
+    found += root.glob("features/*.npy")
+    return sorted(found, key=lambda path: path.stat().st_mtime)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder; what goes meanwhile counts nothing."""
+    total = 0
+    for each in [path, *path.rglob("*")] if path.is_dir() else [path]:
+        with contextlib.suppress(OSError):
+            total += each.stat().st_size if each.is_file() else 0
+    return total
+
+
+def evict(keep: Path | None = None, limit: float | None = None) -> int:
+    """Remove what was used longest ago until the rest is below `limit` GB, and return the bytes that are free by it.
+    `keep` stays. What another process has mapped into memory stays readable to it."""
+    if limit is None:
+        limit = float(os.environ.get("FERREPRO_CACHE_GB") or LIMIT)
+    freed, there = 0, {path: size_of(path) for path in entries()}
+    for path, size in there.items():
+        if sum(there.values()) - freed <= limit * 10**9:
+            break
+        if path != keep:
+            with contextlib.suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                freed += size
+    return freed
 
 
 def key_of(path: Path) -> str:
@@ -74,6 +122,7 @@ def _load(folder: Path, entry: Path) -> dict | None:
     # Reading 83 MB and hashing it takes 0.1 s, and a rotten cache would spoil every run silently.
     if fingerprint(*(arrays[name] for name in ARRAYS)) != known:
         return None
+    used(folder / known)
     return arrays | {"fingerprint": known}
 
 
@@ -92,3 +141,4 @@ def _store(folder: Path, entry: Path, arrays: dict) -> None:
     temporary = entry.with_suffix(".partial")
     temporary.write_text(json.dumps({"fingerprint": arrays["fingerprint"]}))
     temporary.rename(entry)
+    evict(keep=final)

@@ -71,7 +71,12 @@ class FaceData:
     @cached_property
     def alike(self) -> np.ndarray:
         """int32 (N,): rows whose images are identical or nearly so (`looks.groups_of_twins`) share a number."""
-        return looks.groups_of_twins(self.images)
+        return looks.groups_of_twins(self.near)
+
+    @cached_property
+    def near(self) -> list[np.ndarray]:
+        """Of each row, the rows whose images are identical or nearly so (`looks.near_twins`)."""
+        return looks.near_twins(self.images)
 
 
 def as_arrays(images: np.ndarray, labels: np.ndarray, usage_code: np.ndarray, row_id: np.ndarray) -> dict:

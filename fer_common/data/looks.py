@@ -1,6 +1,5 @@
 """What images look like: in the middle their sharpness, contrast and grey values; and which are twins of which."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,9 +27,15 @@ def look(images: np.ndarray) -> Looks:
     """Of uint8 (N, 48, 48)."""
     import cv2
 
-    sharpness = [cv2.Laplacian(image, cv2.CV_32F).var() for image in np.ascontiguousarray(images)]
+    sharpness = np.concatenate(
+        [
+            np.stack([cv2.Laplacian(image, cv2.CV_32F) for image in part]).var(axis=(1, 2))
+            for part in np.array_split(np.ascontiguousarray(images), -(-len(images) // 512))
+        ]
+    )
     flat = images.reshape(len(images), -1)
-    ordered = np.sort(flat, axis=1).astype(np.float32)
+    # Of bytes, `stable` is a radix sort, six times as quick.
+    ordered = np.sort(flat, axis=1, kind="stable").astype(np.float32)
     even = np.linspace(0, 255, flat.shape[1], dtype=np.float32)
     return Looks(
         images=len(images),
@@ -56,30 +61,39 @@ def perceptual_hashes(images: np.ndarray) -> np.ndarray:
     return found
 
 
-def near_twins(hashes: np.ndarray) -> Callable[[np.ndarray, np.ndarray], list[np.ndarray]]:
-    """Function(rows, others) that gives for each of `rows` those of `others` whose hashes are near, itself left out."""
+def near_twins(images: np.ndarray) -> list[np.ndarray]:
+    """Of each of uint8 (N, 48, 48), the places of its near twins, sorted: their perceptual hash differs from its own in
+    NEAR bits at most.
 
-    def find(rows: np.ndarray, others: np.ndarray) -> list[np.ndarray]:
-        found = []
-        for begin in range(0, len(rows), 256):
-            part = rows[begin : begin + 256]
-            apart = np.bitwise_count(hashes[part, None] ^ hashes[None, others])
-            near = apart <= NEAR
-            found += [others[own][others[own] != row] for row, own in zip(part, near)]
-        return found
+    Hashes that differ in NEAR bits agree in one of NEAR + 1 stretches of them (the pigeonhole principle), so that only
+    those that do are held against each other.
+    """
+    hashes = perceptual_hashes(images)
+    width = -(-64 // (NEAR + 1))
+    pairs = [np.empty((2, 0), np.int64)]
+    for stretch in range(NEAR + 1):
+        values = (hashes >> np.uint64(stretch * width)) & np.uint64(2**width - 1)
+        order = np.argsort(values, kind="stable")
+        for shift in range(1, len(order)):
+            begins = np.flatnonzero(values[order[shift:]] == values[order[:-shift]])
+            if not len(begins):
+                break
+            one, other = order[begins], order[begins + shift]
+            near = np.bitwise_count(hashes[one] ^ hashes[other]) <= NEAR
+            pairs.append(np.stack([one[near], other[near]]))
+    found = np.concatenate(pairs, axis=1)
+    both_ways = np.unique(np.concatenate([found, found[::-1]], axis=1), axis=1)
+    begins = np.searchsorted(both_ways[0], np.arange(1, len(images)))
+    return np.split(both_ways[1], begins)
 
-    return find
 
-
-def groups_of_twins(images: np.ndarray) -> np.ndarray:
-    """int32 (N,): images with near perceptual hashes, and twins of twins, share the place of the first of them; two
-    seconds for all of FER2013."""
+def groups_of_twins(twins: list[np.ndarray]) -> np.ndarray:
+    """int32 (N,): images that `near_twins` finds, and twins of twins, share the place of the first of them."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    every = np.arange(len(images))
-    twins = near_twins(perceptual_hashes(images))(every, every)
+    every = np.arange(len(twins))
     rows, others = np.repeat(every, [len(own) for own in twins]), np.concatenate([*twins, every[:0]])
-    graph = coo_array((np.ones(len(rows), bool), (rows, others)), shape=(len(images), len(images)))
+    graph = coo_array((np.ones(len(rows), bool), (rows, others)), shape=(len(twins), len(twins)))
     _, first, number = np.unique(connected_components(graph, directed=False)[1], return_index=True, return_inverse=True)
     return first[number].astype(np.int32)

@@ -24,7 +24,8 @@ from fer_common.data.attributes import ATTRIBUTES, PARTS, AttributeData
 from fer_common.data.faces import EMOTIONS, USAGES, FaceData
 from fer_common.data.fer2013 import OFFICIAL_COUNTS
 from fer_common.data.ferplus import Votes
-from fer_common.data.looks import Looks, look, near_twins, perceptual_hashes
+from fer_common.data.looks import Looks, look
+from fer_common.progress import progress
 
 # Between the parts of the original the medians differ by less than a tenth; blurring with a 3 × 3 Gaussian takes away
 # more than half of the sharpness.
@@ -116,15 +117,14 @@ class AttributePassport:
 def make(data: FaceData, votes: Votes | None = None) -> Passport:
     """The passport of a copy; `votes` of `ferplus.read` for what a crowd makes of it."""
     usages = [usage for usage in USAGES if (data.usage == usage).any()]
-    looks = {usage: look(data.images[data.usage == usage]) for usage in usages}
+    looks = {usage: look(data.images[data.usage == usage]) for usage in progress(usages, len(usages), "looks")}
     counts = {
         usage: dict(zip(EMOTIONS, np.bincount(data.labels[data.usage == usage], minlength=7).tolist()))
         for usage in usages
     }
     exact = data.identical
-    alike = near_twins(perceptual_hashes(data.images))
     tested = np.flatnonzero(data.usage == "PrivateTest")
-    twins = alike(tested, np.flatnonzero(data.usage == "Training"))
+    twins = _near_twins(data, tested, np.flatnonzero(data.usage == "Training"))
     return Passport(
         origin=Path(data.origin).name,  # a passport may be published, and folders say who made it
         source=data.source,
@@ -133,7 +133,7 @@ def make(data: FaceData, votes: Votes | None = None) -> Passport:
         counts=counts,
         looks=looks,
         exact=list(_twins(data, usages, lambda of, among: _exact_twins(exact, of, among))),
-        near=list(_twins(data, usages, alike)),
+        near=list(_twins(data, usages, lambda of, among: _near_twins(data, of, among))),
         twins_in_training=[int(data.row_id[row]) for row, found in zip(tested, twins) if len(found)],
         remarks=remarks(data, looks),
         crowd=crowd(data, votes) if votes else None,
@@ -335,6 +335,12 @@ def _exact_twins(identical: np.ndarray, rows: np.ndarray, others: np.ndarray) ->
     first = np.searchsorted(identical[order], identical[rows], "left")
     last = np.searchsorted(identical[order], identical[rows], "right")
     return [order[a:b][order[a:b] != row] for row, a, b in zip(rows, first, last)]
+
+
+def _near_twins(data: FaceData, rows: np.ndarray, others: np.ndarray) -> list[np.ndarray]:
+    asked = np.zeros(len(data), bool)
+    asked[others] = True
+    return [found[asked[found]] for found in (data.near[row] for row in rows)]
 
 
 def crowd(data: FaceData, votes: Votes) -> Crowd:

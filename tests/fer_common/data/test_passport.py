@@ -178,3 +178,16 @@ def test_the_command_makes_a_passport_of_utkface(real_utkface, tmp_path):
     assert json.loads((tmp_path / "utkface.json").read_text()) == json.loads(committed.read_text())
     refused = command("data", "check", "--attributes", real_utkface, "--brief", check=False)
     assert refused.returncode == 1 and "--attributes is about UTKFace" in refused.stderr
+
+
+def test_near_twins_are_those_that_comparing_all_with_all_finds():
+    drawn = synthetic.draw(300, seed=5).images
+    images = np.concatenate([drawn, drawn[:40], np.zeros((3, 48, 48), np.uint8)])
+    images[300:340, 4:6, 4:6] += 9  # nearly those before
+    hashes = looks.perceptual_hashes(images)
+    near = np.bitwise_count(hashes[:, None] ^ hashes[None]) <= looks.NEAR
+    np.fill_diagonal(near, False)
+    found = looks.near_twins(images)
+    assert near.sum() > 60 and len(found) == len(images)
+    for row, own in enumerate(found):
+        np.testing.assert_array_equal(own, np.flatnonzero(near[row]))
