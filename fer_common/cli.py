@@ -26,6 +26,10 @@ Data = Annotated[
     str | None, tyro.conf.arg(help="a copy of FER2013, or `synthetic`; default: the variable FER2013, then the cache")
 ]
 AllowSubset = Annotated[bool, tyro.conf.arg(help="accept a copy whose counts are not FER2013's")]
+MergedTest = Annotated[
+    bool, tyro.conf.arg(help="read test images that do not say PublicTest or PrivateTest as one test, and say so")
+]
+WithoutExtra = Annotated[bool, tyro.conf.arg(help="leave out files that were made from others, or are there twice")]
 
 
 def main() -> None:
@@ -713,6 +717,8 @@ def check(
     path: tyro.conf.Positional[str | None] = None,
     data: Data = None,
     allow_subset: AllowSubset = False,
+    merged_test: MergedTest = False,
+    without_extra: WithoutExtra = False,
     votes: Path | None = None,
     attributes: str | None = None,
     json: Path | None = None,
@@ -733,6 +739,7 @@ def check(
     import hashlib
 
     from fer_common import data as data_module
+    from fer_common import plotting
     from fer_common.data import fer2013, ferplus, passport, utkface
 
     if path and data and path != data:
@@ -740,15 +747,17 @@ def check(
     path = path or data
     if brief and (given := [name for name, value in (("votes", votes), ("json", json), ("figure", figure)) if value]):
         raise UserError(f"--brief looks at counts alone: leave it out, or --{', --'.join(given)}.")
+    if figure:
+        plotting.check(figure)
     if attributes:
-        if path or votes or figure or brief:
+        if path or votes or figure or brief or merged_test or without_extra:
             raise UserError("--attributes is about UTKFace: of the other options it takes --json and --allow-subset.")
         found = passport.make_attributes(utkface.load(attributes, allow_subset=allow_subset))
         print(passport.text_attributes(found))
         if json:
             json.write_text(dumps(found.as_dict(), indent=1) + "\n")
         return
-    copy = data_module.load(path, allow_subset=allow_subset)
+    copy = data_module.load(path, allow_subset=allow_subset, merged_test=merged_test, without_extra=without_extra)
     if brief:
         counts = ", ".join(f"{usage} {(copy.usage == usage).sum():,}" for usage in data_module.USAGES)
         print(f"{copy.source}: {copy.origin}, fingerprint {copy.fingerprint}, {counts}")
@@ -797,6 +806,8 @@ def score(
     tta: Literal["none", "flip"] = "none",
     data: Data = None,
     allow_subset: AllowSubset = False,
+    merged_test: MergedTest = False,
+    without_extra: WithoutExtra = False,
     runs: Path = RUNS,
     passports: Path = PASSPORTS,
     trust: bool = False,
@@ -846,7 +857,7 @@ def score(
         card = cards.of_options(
             label, path, size, channels, scale, mean, deviation, outputs, classes or data_module.EMOTIONS
         )
-    faces = data_module.load(data, allow_subset=allow_subset)
+    faces = data_module.load(data, allow_subset=allow_subset, merged_test=merged_test, without_extra=without_extra)
     if path.suffix in (".csv", ".npz"):
         asked = scoring.read_predictions(path, faces, card)
     else:
@@ -906,6 +917,8 @@ def show(
     seed: int = 0,
     samples: int = 8,
     allow_subset: AllowSubset = False,
+    merged_test: MergedTest = False,
+    without_extra: WithoutExtra = False,
 ) -> None:
     """Draw class counts per usage, and of each class the mean face and samples.
 
@@ -915,9 +928,16 @@ def show(
         samples: how many a class.
     """
     from fer_common import data as data_module
+    from fer_common import plotting
     from fer_common.data import drawing
 
-    drawing.draw_data(data_module.load(data, allow_subset=allow_subset), out, seed=seed, samples=samples)
+    plotting.check(out)
+    drawing.draw_data(
+        data_module.load(data, allow_subset=allow_subset, merged_test=merged_test, without_extra=without_extra),
+        out,
+        seed=seed,
+        samples=samples,
+    )
     print(f"drawn: {out}")
 
 

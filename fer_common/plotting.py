@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+from fer_common import UserError
 from fer_common.files import write_whole
 
 
@@ -14,6 +15,14 @@ def pyplot():
     import matplotlib.pyplot as plt
 
     return plt
+
+
+def check(path: Path) -> None:
+    """Raise UserError where no picture can be written in the form that the ending of `path` names."""
+    forms = pyplot().gcf().canvas.get_supported_filetypes()
+    if path.suffix and path.suffix[1:].lower() not in forms:
+        known = ", ".join(f".{form}" for form in sorted(forms))
+        raise UserError(f"{path}: no picture is written as {path.suffix}; expected {known}.")
 
 
 def save(figure, path: Path, dpi: int) -> None:

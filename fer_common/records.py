@@ -327,7 +327,7 @@ def _faults(predictions: Predictions, record: Record, classes: int) -> Iterator[
     usages = USAGES if classes == len(EMOTIONS) else PARTS
     for name, known in (("usage", usages), ("role", splits.ROLES)):
         if unknown := set(_distinct(arrays[name])) - set(known):
-            yield f"{name} {min(unknown)!r} is none of {', '.join(known)}"
+            yield f"{name} {str(min(unknown))!r} is none of {', '.join(known)}"
     if predictions.label.min() < 0 or predictions.label.max() >= classes:
         yield f"a label is {predictions.label.max()}, and there are {classes} classes"
     if not len(epochs) or epochs[0] < 1 or (np.diff(epochs.astype(int)) <= 0).any() or epochs[-1] != record.epochs_run:

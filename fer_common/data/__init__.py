@@ -37,10 +37,14 @@ def find(data: str | None = None) -> str:
     raise NoData(f"No FER2013 found; {WAYS_TO_GET_IT}.")
 
 
-def load(data: str | None = None, *, allow_subset: bool = False) -> FaceData:
+def load(
+    data: str | None = None, *, allow_subset: bool = False, merged_test: bool = False, without_extra: bool = False
+) -> FaceData:
     """The faces at `data` (see `find`), validated; read from the cache where they were read before.
 
     allow_subset: accept counts that differ from FER2013's own; the source is then `fer2013-subset`.
+    merged_test: read a test of which nothing says PublicTest or PrivateTest as one; `fer2013-merged-test`.
+    without_extra: leave out files that were made from others, or are there twice.
     Raises UserError where the copy is missing, malformed or not what it should be.
     """
     from fer_common.data import fer2013, synthetic
@@ -48,4 +52,6 @@ def load(data: str | None = None, *, allow_subset: bool = False) -> FaceData:
     found = find(data)
     if found == "synthetic":
         return synthetic.draw_or_load()
-    return fer2013.read(Path(found).expanduser(), allow_subset=allow_subset)
+    return fer2013.read(
+        Path(found).expanduser(), allow_subset=allow_subset, merged_test=merged_test, without_extra=without_extra
+    )

@@ -115,7 +115,8 @@ def key_of(path: Path) -> str:
 def _load(folder: Path, entry: Path) -> dict | None:
     """The arrays behind an index entry; None where there are none or where they are not what they were."""
     try:
-        known = json.loads(entry.read_text())["fingerprint"]
+        kept = json.loads(entry.read_text())
+        known = kept["fingerprint"]
         arrays = {name: np.load(folder / known / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
     except (OSError, EOFError, ValueError, KeyError):
         return None
@@ -123,7 +124,7 @@ def _load(folder: Path, entry: Path) -> dict | None:
     if fingerprint(*(arrays[name] for name in ARRAYS)) != known:
         return None
     used(folder / known)
-    return arrays | {"fingerprint": known}
+    return arrays | {"fingerprint": known, "left_out": kept.get("left_out", 0)}
 
 
 def _store(folder: Path, entry: Path, arrays: dict) -> None:
@@ -139,6 +140,6 @@ def _store(folder: Path, entry: Path, arrays: dict) -> None:
         shutil.rmtree(final)
     partial.rename(final)
     temporary = entry.with_suffix(".partial")
-    temporary.write_text(json.dumps({"fingerprint": arrays["fingerprint"]}))
+    temporary.write_text(json.dumps({name: arrays[name] for name in ("fingerprint", "left_out") if name in arrays}))
     temporary.rename(entry)
     evict(keep=final)

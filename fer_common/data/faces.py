@@ -22,9 +22,11 @@ class FaceData:
     labels: uint8 (N,), indices into EMOTIONS.
     usage: str (N,), one of USAGES.
     row_id: int32 (N,), unique and stable: the same image of the same copy has the same id in every run.
-    source: `fer2013`, `fer2013-subset` (counts differ from the published ones, on purpose) or `synthetic`.
+    source: `fer2013`, `fer2013-subset` (counts differ from the published ones, on purpose), `fer2013-merged-test` (all
+    test images stand under PrivateTest) or `synthetic`.
     origin: where it was read from, for people.
     fingerprint: 16 hex digits of a SHA-256 over everything above but source and origin.
+    notes: what was done to read it, a sentence each, for its passport and for every record.
     """
 
     images: np.ndarray
@@ -34,9 +36,10 @@ class FaceData:
     source: str
     origin: str
     fingerprint: str
+    notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, arrays: dict, *, source: str, origin: str) -> "FaceData":
+    def of(cls, arrays: dict, *, source: str, origin: str, notes: tuple[str, ...] = ()) -> "FaceData":
         """From what `as_arrays` returns."""
         return cls(
             images=arrays["images"],
@@ -46,6 +49,7 @@ class FaceData:
             source=source,
             origin=origin,
             fingerprint=arrays["fingerprint"],
+            notes=notes,
         )
 
     def __len__(self) -> int:

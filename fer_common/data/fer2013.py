@@ -1,34 +1,34 @@
 """Every published form of FER2013, read without unpacking by hand and validated row by row.
 
-Forms: `fer2013.csv` (emotion,pixels,Usage), `icml_face_data.csv` (other column order, blanks in the names),
-Kaggle's `train.csv` (no usage: all Training) and `test.csv` (no labels: refused), the image folder
-`train/<class>/Training_123.jpg`; each bare or inside a .tar.gz, .tar.bz2, .tar.xz, .tar or .zip, a CSV as .csv.gz too.
-A CSV may be UTF-16, have semicolons or tabs, no header, labels by name, usages in lower case; folders may be numbered
-or have other names of the emotions. docs/data.md has them all. What comes out is a `FaceData`.
+docs/data.md has a table of the forms. Here are the places that are looked at, archives, and CSV: `fer2013.csv`
+(emotion,pixels,Usage), `icml_face_data.csv` (other column order, blanks in the names), Kaggle's `train.csv` (no usage:
+all Training) and `test.csv` (no labels: refused). Image files are read in `images`, parquet and .npz in `arrays`; what
+a row may say is in `rows`. What comes out is a `FaceData`.
 A wrong file ends in a UserError that names file and row; nothing is repaired silently.
 Keeping what was read for the next time is in `cache`.
 """
 
+import bz2
 import codecs
 import gzip
 import io
 import lzma
-import re
 import tarfile
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import chain, islice
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from fer_common import UserError
-from fer_common.data import cache
+from fer_common.data import arrays, cache, images
 from fer_common.data.faces import EMOTIONS, IMAGE_SIZE, USAGES, FaceData, as_arrays
-
-PIXELS = IMAGE_SIZE * IMAGE_SIZE
+from fer_common.data.rows import MOST_BYTES, MOST_ROWS, NAMES_OF, PIXELS, parse_pixels, settle
 
 # Images per usage and class, in the order of EMOTIONS (Goodfellow et al. 2013; counted from the original CSV).
 OFFICIAL_COUNTS = {
@@ -46,151 +46,236 @@ ORIGINAL_MD5 = {
 
 # What is looked for inside a folder or an archive, best first; train.csv has the Training part only.
 CSV_NAMES = ("fer2013.csv", "icml_face_data.csv", "train.csv", "test.csv")
-ARCHIVE_NAMES = ("fer2013.tar.gz", "fer2013.zip", "archive.zip")
+COMPETITION = "challenges-in-representation-learning-facial-expression-recognition-challenge"
+ARCHIVE_NAMES = ("fer2013.tar.gz", "fer2013.zip", "archive.zip", f"{COMPETITION}.zip")
 ARCHIVE_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 CSV_ENDINGS = (".csv", ".csv.gz")
-NAMES_OF = {
-    **{name: label for label, name in enumerate(EMOTIONS)},
-    **{str(label): label for label in range(len(EMOTIONS))},
-    "anger": 0,
-    "disgusted": 1,
-    "fearful": 2,
-    "happiness": 3,
-    "sadness": 4,
-    "surprised": 5,
-}
-"""What labels and class folders are called, in lower case."""
+WHOLE = (
+    *CSV_NAMES[:2],
+    *ARCHIVE_NAMES,
+    *(name + ending for name in CSV_NAMES[:2] for ending in (".gz", *ARCHIVE_ENDINGS)),
+)
+PARTS = tuple(name + ending for name in CSV_NAMES[2:] for ending in ("", ".gz", *ARCHIVE_ENDINGS))
 # Nothing larger is FER2013's: a hostile file is refused before it fills the memory.
-LONGEST_LINE, MOST_ROWS, MOST_MEMBERS = 1 << 16, 200_000, 300_000
-IMAGE_NAME = re.compile(r"(Training|PublicTest|PrivateTest)_(\d+)\.(?:jpe?g|png)$", re.IGNORECASE)
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
+LONGEST_LINE, MOST_MEMBERS = 1 << 16, 300_000
+MERGED_TEST = (
+    "PublicTest and PrivateTest are merged in this copy: its test images all stand under PrivateTest, so that no score "
+    "is on PrivateTest alone."
+)
 
 ROWS_AT_ONCE = 64  # half a megabyte of text: stays in a core's cache, twice as fast as ten times more
 
 
-def read(path: Path, *, allow_subset: bool = False) -> FaceData:
-    """The copy of FER2013 at `path` (CSV, archive or folder), from the cache where it was read before.
+def read(path: Path, *, allow_subset: bool = False, merged_test: bool = False, without_extra: bool = False) -> FaceData:
+    """The copy of FER2013 at `path` (file, archive or folder), from the cache where it was read before.
 
     allow_subset: accept counts other than the published ones.
+    merged_test: read test images of which nothing says PublicTest or PrivateTest as one test set, under PrivateTest.
+    without_extra: leave out files that were made from others, or are there twice.
     Raises UserError, one sentence with file, row, what was expected and what to do.
     """
     path = locate(path)
-    arrays = cache.load_or_make(cache.key_of(path), lambda: _read(path))
-    deviation = counts_deviation(arrays["labels"], arrays["usage_code"])
+    key = cache.key_of(path) + "\0merged test" * merged_test + "\0without extra" * without_extra
+    found = cache.load_or_make(key, lambda: _read(path, merged_test, without_extra))
+    deviation = counts_deviation(found["labels"], found["usage_code"], merged_test)
     if deviation and not allow_subset:
         raise UserError(
             f"{path}: {deviation}; get a whole copy, or say --allow-subset if this is a part of it on purpose."
         )
-    return FaceData.of(arrays, source="fer2013-subset" if deviation else "fer2013", origin=str(path))
+    left_out = f"{found['left_out']:,} extra files of this copy were left out (--without-extra)."
+    return FaceData.of(
+        found,
+        source="fer2013-subset" if deviation else "fer2013-merged-test" if merged_test else "fer2013",
+        origin=str(path),
+        notes=(MERGED_TEST,) * merged_test + (left_out,) * (found["left_out"] > 0),
+    )
 
 
 def locate(path: Path) -> Path:
-    """The file or image folder meant by `path`: itself, or the best known name in the folder or one level below."""
+    """The file or folder meant by `path`: itself, or the best known name in the folder or one level below."""
     if not path.exists():
         raise UserError(f"{path}: no such file or folder.")
     if path.is_file():
         return path
-    for folder in (path, path / "fer2013"):
+    for folder in (path, path / "fer2013", path / COMPETITION):
         there = {file.name.lower(): file for file in folder.iterdir()} if folder.is_dir() else {}
-        for name in CSV_NAMES[:2] + ARCHIVE_NAMES:
+        for name in WHOLE:
             if name in there and there[name].is_file():
                 return there[name]
         if (folder / "train").is_dir():
             return folder
-        for name in CSV_NAMES[2:]:
-            if (folder / name).is_file():
-                return folder / name
-    if any(IMAGE_NAME.search(file.name) for file in path.rglob("*.*")):
+        for name in PARTS:
+            if name in there and there[name].is_file():
+                return there[name]
+    if any(file.name.lower().endswith((*images.ENDINGS, ".parquet", ".npz")) for file in path.rglob("*.*")):
         return path
     raise UserError(
-        f"{path}: no FER2013 in this folder; expected one of {', '.join(CSV_NAMES[:3] + ARCHIVE_NAMES)}, "
-        "or train/<class>/Training_123.jpg and test/<class>/PublicTest_123.jpg."
+        f"{path}: no FER2013 in this folder; expected one of {', '.join(CSV_NAMES[:3] + ARCHIVE_NAMES[:3])}, "
+        "train/<class>/Training_123.jpg and test/<class>/PublicTest_123.jpg, or parquet or .npz."
     )
 
 
-def counts_deviation(labels: np.ndarray, usage_code: np.ndarray) -> str:
+def official_counts(merged_test: bool = False) -> dict[str, tuple[int, ...]]:
+    """The published images by usage and class; where the test is merged, all of it under PrivateTest."""
+    if not merged_test:
+        return OFFICIAL_COUNTS
+    training, *tests = OFFICIAL_COUNTS.values()
+    return dict(zip(USAGES, (training, (0,) * len(EMOTIONS), tuple(map(sum, zip(*tests))))))
+
+
+def counts_deviation(labels: np.ndarray, usage_code: np.ndarray, merged_test: bool = False) -> str:
     """How the counts differ from the published ones, in words; empty where they are the same."""
     found = np.zeros((len(USAGES), len(EMOTIONS)), int)
     np.add.at(found, (usage_code, labels), 1)
     parts = []
-    for usage, counts in zip(USAGES, found):
-        official = np.array(OFFICIAL_COUNTS[usage])
+    for (usage, published), counts in zip(official_counts(merged_test).items(), found):
+        official = np.array(published)
         if (counts == official).all():
             continue
         classes = [f"{EMOTIONS[c]} {counts[c]:,} not {official[c]:,}" for c in np.flatnonzero(counts != official)]
+        name = "the merged test" if merged_test and usage != "Training" else usage
         parts.append(
-            f"{usage} has {counts.sum():,} images and FER2013 has {official.sum():,}"
+            f"{name} has {counts.sum():,} images and FER2013 has {official.sum():,}"
             + (f" ({', '.join(classes)})" if counts.sum() else "")
         )
     return "; ".join(parts)
 
 
-def _read(path: Path) -> dict:
-    """What `as_arrays` returns, from the file itself."""
+def _read(path: Path, merged_test: bool, without_extra: bool) -> dict:
+    """What `as_arrays` returns, from the file itself, and under `left_out` how many extra files were left out."""
+    choices = {"merged_test": merged_test, "without_extra": without_extra}
     try:
-        if path.is_dir():
-            images = (file for file in path.rglob("*") if file.suffix.lower() in IMAGE_ENDINGS)
-            files = sorted(file for file in images if not file.name.startswith("._") and "__MACOSX" not in file.parts)
-            arrays = _read_images(path, [(str(f.relative_to(path)), f) for f in files], lambda f: f.read_bytes())
-        elif path.name.lower().endswith(CSV_ENDINGS):
-            packed = path.suffix.lower() == ".gz"
-            with gzip.open(path) if packed else path.open("rb", buffering=1 << 20) as stream:
-                arrays = _read_csv(stream, str(path))
-        elif path.name.lower().endswith(ARCHIVE_ENDINGS):
-            arrays = _read_archive(path)
-        else:
-            raise UserError(f"{path}: not a form of FER2013; expected a .csv, .tar.gz or .zip file, or a folder.")
+        try:
+            if path.is_dir():
+                files = {str(file.relative_to(path)): file for file in path.rglob("*") if file.is_file()}
+                rows, left_out = _read_best(list(files), lambda name: files[name].open("rb"), 0, choices)
+            else:
+                with path.open("rb", buffering=1 << 20) as file:
+                    rows, left_out = _read_one(file, str(path), 0, choices)
+            found, labels, usages, row_id = rows
+            usages = settle(usages, merged_test)
+        except UserError:
+            _check_sums(path)  # what is strange in a damaged archive is its damage
+            raise
     except UserError as error:
         raise UserError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from None
     except NotImplementedError as error:  # Deflate64, for one
         raise UserError(f"{path}: is packed in a way that is not supported ({error}); pack it anew.") from None
     except RuntimeError as error:  # zipfile's word for encrypted members
         raise UserError(f"{path}: cannot be opened ({error}); unpack it with its password first.") from None
-    except (tarfile.ReadError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError) as error:
-        raise UserError(
-            f"{path}: cannot be read, or is damaged or cut off ({error}); check its permissions or download it again."
-        ) from None
-    return as_arrays(*arrays)
+    except PermissionError as error:
+        raise UserError(f"{error.filename or path}: may not be read; check its permissions.") from None
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError) as error:
+        raise UserError(f"{path}: is damaged or cut off ({error}); download it again.") from None
+    return as_arrays(found, labels, usages, row_id) | {"left_out": left_out}
+
+
+def _read_one(file: Any, name: str, inside: int, choices: dict[str, bool]) -> tuple[arrays.Rows, int]:
+    """The rows of one file, and how many files were left out; inside: how many archives it lies in."""
+    kind = name.lower()
+    if kind.endswith(CSV_ENDINGS):
+        return _read_csv(io.BufferedReader(gzip.open(file) if kind.endswith(".gz") else file, 1 << 20), name), 0
+    if kind.endswith(ARCHIVE_ENDINGS) and inside > 1:
+        raise UserError(f"{name} lies in an archive within an archive; unpack the outer one first.")
+    with _on_disk(file, name) if inside else nullcontext(file) as seekable:
+        if kind.endswith(".parquet"):
+            return arrays.read_parquet(seekable, name), 0
+        if kind.endswith(".npz"):
+            return arrays.read_npz(seekable, name), 0
+        if kind.endswith(ARCHIVE_ENDINGS):
+            with _members(seekable, kind) as (names, open_member):
+                return _read_best(names, open_member, inside + 1, choices)
+    raise UserError(f"{name}: not a form of FER2013; expected .csv, .zip, .tar.gz, .parquet, .npz, or a folder.")
+
+
+def _read_best(names: list[str], open_member, inside: int, choices: dict[str, bool]) -> tuple[arrays.Rows, int]:
+    """The rows of the member of a folder or an archive that says most, as `_read_one`."""
+    names = [name for name in names if "__MACOSX" not in name and not PurePath(name).name.startswith("._")]
+    called = {PurePath(name).name.lower(): name for name in reversed(names)}
+    ending = {end: sorted(name for name in names if name.lower().endswith(end)) for end in (".parquet", ".npz")}
+    pictures = {name: name for name in names if name.lower().endswith(images.ENDINGS)}
+    archives = [name for name in names if name.lower().endswith(ARCHIVE_ENDINGS)]
+
+    def one(name: str) -> tuple[arrays.Rows, int]:
+        with open_member(name) as file:
+            return _read_one(file, name, inside, choices)
+
+    for name in WHOLE:
+        if name in called:
+            return one(called[name])
+    if ending[".parquet"]:
+        return arrays.joined([one(name)[0] for name in ending[".parquet"]]), 0
+    if len(ending[".npz"]) == 1:
+        return one(ending[".npz"][0])
+    if pictures:
+        return images.read(pictures, lambda name: _bytes(open_member, name), **choices)
+    for name in PARTS:
+        if name in called:
+            return one(called[name])
+    if len(archives) == 1:
+        return one(archives[0])
+    raise UserError(f"holds neither a CSV ({', '.join(CSV_NAMES[:3])}), one .npz or archive, nor parquet or images.")
+
+
+@contextmanager
+def _on_disk(file: Any, name: str) -> Iterator[BinaryIO]:
+    """The member of an archive as a file to go back and forth in, and not in memory."""
+    with tempfile.TemporaryFile() as unpacked:
+        while block := file.read(1 << 20):
+            unpacked.write(block)
+            if unpacked.tell() > MOST_BYTES:
+                raise UserError(f"{name} has more than {MOST_BYTES:,} bytes, and FER2013's pixels have 83 million.")
+        unpacked.seek(0)
+        yield unpacked
+
+
+def _bytes(open_member, name: str) -> bytes:
+    with open_member(name) as file:
+        return file.read()
+
+
+def _check_sums(path: Path) -> None:
+    """Read a packed file to its end, where its checksums stand; raises what the unpacker says of a damaged one."""
+    kind = path.name.lower()
+    if kind.endswith((".zip", ".npz")):
+        with zipfile.ZipFile(path) as archive:
+            small = sum(entry.file_size for entry in archive.infolist()) < MOST_BYTES
+            if small and (name := archive.testzip()):
+                raise zipfile.BadZipFile(f"the checksum of {name} is another")
+    opener = {"gz": gzip.open, "tgz": gzip.open, "bz2": bz2.open, "xz": lzma.open}.get(kind.rsplit(".", 1)[-1])
+    if opener:
+        with opener(path) as stream:
+            for _ in range(MOST_BYTES >> 20):
+                if not stream.read(1 << 20):
+                    break
 
 
 # Archives
 
 
-def _read_archive(path: Path):
-    with _members(path) as (members, open_member):
-        names = [name for name in members if not (name.startswith("__MACOSX") or Path(name).name.startswith("._"))]
-        for wanted in CSV_NAMES:
-            for name in names:
-                if Path(name).name.lower() == wanted:
-                    with open_member(name) as stream:
-                        return _read_csv(io.BufferedReader(stream, 1 << 20), name)
-        images = sorted(name for name in names if name.lower().endswith(IMAGE_ENDINGS))
-        if images:
-            return _read_images(path, [(name, name) for name in images], lambda name: open_member(name).read())
-    raise UserError(f"neither a CSV ({', '.join(CSV_NAMES[:3])}) nor images inside this archive.")
-
-
 @contextmanager
-def _members(path: Path) -> Iterator:
+def _members(file: BinaryIO, kind: str) -> Iterator:
     """(names of the files inside, a function that opens one) of a .zip or a tar archive."""
-    if path.suffix.lower() == ".zip":
-        with zipfile.ZipFile(path) as archive:
+    if kind.endswith(".zip"):
+        with zipfile.ZipFile(file) as archive:
             if len(archive.infolist()) > MOST_MEMBERS:
                 raise UserError(f"holds {len(archive.infolist()):,} files, and FER2013 has 35,887 images.")
             yield [entry.filename for entry in archive.infolist() if not entry.is_dir()], archive.open
     else:
-        with tarfile.open(path) as archive:
+        with tarfile.open(fileobj=file) as archive:
             # getnames() would decompress the whole archive only to list it; a CSV is the first member.
             first = archive.next()
             while first is not None and not first.isfile():
                 first = archive.next()
-            if first is not None and Path(first.name).name.lower() in CSV_NAMES[:2]:
+            if first is not None and PurePath(first.name).name.lower() in CSV_NAMES[:2]:
                 yield [first.name], lambda name: archive.extractfile(first)
             else:
                 files = {member.name: member for member in islice(archive, MOST_MEMBERS) if member.isfile()}
                 if first is not None:
                     files.setdefault(first.name, first)
                 yield list(files), lambda name: archive.extractfile(files[name])
+            while archive.fileobj.read(1 << 20):  # to the checksum at its end
+                pass
 
 
 # CSV
@@ -200,8 +285,11 @@ def _read_csv(stream: io.BufferedReader, name: str):
     """images, labels, usage_code, row_id from one of the three CSV layouts; row_id is the row's position."""
     header = stream.readline(LONGEST_LINE)
     if header.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        text = (header + stream.read(1 << 30)).decode("utf-16")
+        text = (header + stream.read(MOST_BYTES)).decode("utf-16", "replace")
         return _read_csv(io.BufferedReader(io.BytesIO(text.encode())), name)
+    if b"\r" in header.rstrip(b"\r\n"):  # lines that end as on an old Mac
+        text = (header + stream.read(MOST_BYTES)).replace(b"\r", b"\n")
+        return _read_csv(io.BufferedReader(io.BytesIO(text)), name)
     separator = next((mark for mark in (b",", b";", b"\t") if mark in header), b",")
     said = header.decode("utf-8-sig", "replace").split(separator.decode())
     columns = [column.strip().strip('"').lower() for column in said]
@@ -209,7 +297,9 @@ def _read_csv(stream: io.BufferedReader, name: str):
     if len(columns) in (2, 3) and columns[0].strip() in NAMES_OF and columns[1].count(" ") > 1000:
         columns, first = ["emotion", "pixels", "usage"][: len(columns)], [header]  # it has no header
     if "pixels" not in columns:
-        raise UserError(f"{name}: line 1 names no column `pixels` but {header[:60]!r}; expected emotion,pixels,Usage.")
+        raise UserError(
+            f"{name}: line 1 names no column `pixels` but {_shown(header[:60])}; expected emotion,pixels,Usage."
+        )
     if "emotion" not in columns:
         raise UserError(
             f"{name}: has no column `emotion`, so no labels (Kaggle's test.csv never had any); "
@@ -300,78 +390,4 @@ def _explain(layout: _Layout, row: list[bytes], number: int) -> None:
 
 
 def _shown(value: bytes) -> str:
-    return repr(value[:20].decode("utf-8", "replace"))
-
-
-def parse_pixels(rows: list[bytes]) -> np.ndarray:
-    """Decimal numbers as text to uint8 (len(rows), 2304), all rows at once.
-
-    Every byte gets the value of the decimal number that ends there, from itself and the two bytes before it;
-    then the bytes where a number really ends are kept. Ten times faster than splitting into Python strings.
-    Raises ValueError for any other character, a value over 255 or a row without 2,304 numbers.
-    """
-    text = np.frombuffer(b"\n".join(rows) + b"\n", np.uint8)
-    digit = text - np.uint8(48)
-    is_digit = digit < 10
-    if np.count_nonzero(is_digit) + np.count_nonzero(text == 32) + np.count_nonzero(text == 10) != len(text):
-        raise ValueError("a character that is neither digit nor blank")
-    if (is_digit[3:] & is_digit[2:-1] & is_digit[1:-2] & is_digit[:-3]).any():
-        raise ValueError("a number of four digits")
-    digit *= is_digit
-    value = digit.astype(np.uint16)
-    value[1:] += digit[:-1] * np.uint16(10)
-    value[2:] += (digit[:-2] * is_digit[1:-1]) * np.uint16(100)
-    is_end = is_digit[:-1] & ~is_digit[1:]
-    values = value[:-1][is_end]
-    start = 0
-    for row in rows:
-        if np.count_nonzero(is_end[start : start + len(row)]) != PIXELS:
-            raise ValueError("a row without 2,304 numbers")
-        start += len(row) + 1
-    if values.max(initial=0) > 255:
-        raise ValueError("a value over 255")
-    return values.astype(np.uint8).reshape(len(rows), PIXELS)
-
-
-# Images
-
-
-def _read_images(path: Path, members: list[tuple[str, object]], read_bytes):
-    """images, labels, usage_code, row_id from `<class>/Training_123.jpg` names; rows in order of usage and number."""
-    from PIL import Image
-
-    found = []
-    for name, member in members:
-        match = IMAGE_NAME.search(name)
-        folder = Path(name).parent.name.lower()
-        if not match:
-            raise UserError(
-                f"{path}: the name of {name} does not say its usage; expected Training_123.jpg, PublicTest_123.jpg "
-                "or PrivateTest_123.jpg, without which no protocol can be followed; use a copy that kept its names."
-            )
-        if folder not in NAMES_OF:
-            raise UserError(
-                f"{path}: {name} lies in no class folder; expected one of {', '.join(EMOTIONS)}, or 0 to 6."
-            )
-        usage = next(code for code, usage in enumerate(USAGES) if usage.lower() == match[1].lower())
-        found.append((usage, int(match[2]), NAMES_OF[folder], name, member))
-    if not found:
-        raise UserError(f"{path}: holds no images.")
-    found.sort(key=lambda item: item[:4])
-    images = np.empty((len(found), IMAGE_SIZE, IMAGE_SIZE), np.uint8)
-    for row, (_, _, _, name, member) in enumerate(found):
-        try:
-            with Image.open(io.BytesIO(read_bytes(member))) as image:
-                if image.size != (IMAGE_SIZE, IMAGE_SIZE) or image.mode != "L":
-                    raise UserError(
-                        f"{path}: {name} is {image.width} × {image.height} in mode {image.mode}, expected 48 × 48 "
-                        "in 8-bit grey (L); this copy was changed, use one that was not."
-                    )
-                images[row] = np.asarray(image)
-        except Image.DecompressionBombError:
-            raise UserError(f"{path}: {name} says that it is huge, expected 48 × 48; this copy was changed.") from None
-        except (OSError, SyntaxError) as error:
-            raise UserError(f"{path}: {name} cannot be decoded ({error}); download the copy again.") from None
-    labels = np.array([item[2] for item in found], np.uint8)
-    usage_code = np.array([item[0] for item in found], np.uint8)
-    return images, labels, usage_code, np.arange(len(found), dtype=np.int32)
+    return repr(value[:60].decode("utf-8", "replace"))

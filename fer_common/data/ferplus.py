@@ -66,7 +66,7 @@ def read(path: Path, data: FaceData) -> Votes:
     usages = np.array([row[0] for row in rows])
     if (wrong := np.flatnonzero(usages != data.usage)).size:
         raise UserError(
-            f"{path}: row {wrong[0] + 2} is {usages[wrong[0]]!r}, and the image in its place {data.usage[wrong[0]]} "
+            f"{path}: row {wrong[0] + 2} is {rows[wrong[0]][0]!r}, and the image in its place {data.usage[wrong[0]]} "
             f"(one of {', '.join(USAGES)}); the two are not in the same order."
         )
     try:

@@ -113,7 +113,7 @@ def at_a_glance(data: FaceData) -> list[str]:
     if data.source == "synthetic":
         return []
     own = look(data.images[:: max(1, len(data) // GLANCE)])
-    return remarks(data, own.sharpness, own.contrast, own.unevenness)
+    return [*data.notes, *remarks(data, own.sharpness, own.contrast, own.unevenness)]
 
 
 def _order(data: FaceData, known: Sketch) -> list[str]:

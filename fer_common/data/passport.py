@@ -22,7 +22,7 @@ from fer_common import UserError
 from fer_common.data import original
 from fer_common.data.attributes import ATTRIBUTES, PARTS, AttributeData
 from fer_common.data.faces import EMOTIONS, USAGES, FaceData
-from fer_common.data.fer2013 import OFFICIAL_COUNTS
+from fer_common.data.fer2013 import OFFICIAL_COUNTS, official_counts
 from fer_common.data.ferplus import Votes
 from fer_common.data.looks import Looks, look
 from fer_common.progress import progress
@@ -300,8 +300,8 @@ def form_of(path: Path) -> str:
 
 def remarks(data: FaceData, looks: dict[str, Looks]) -> list[str]:
     """What a user should know before training on this copy, one sentence each."""
-    found = []
-    for usage, official in OFFICIAL_COUNTS.items():
+    found = list(data.notes)
+    for usage, official in official_counts(data.source == "fer2013-merged-test").items():
         counts = np.bincount(data.labels[data.usage == usage], minlength=7)
         if data.source != "synthetic" and tuple(counts) != official:
             found.append(f"{usage} has {counts.sum():,} images by other classes than the published {sum(official):,}.")

@@ -29,6 +29,11 @@ class Options:
     with drawn faces, drawn ones."""
     allow_subset: bool = False
     """Accept a copy whose counts are not FER2013's (UTKFace's); its rows say `fer2013-subset`."""
+    merged_test: bool = False
+    """Read test images that do not say whether they are PublicTest or PrivateTest as one test; its rows say
+    `fer2013-merged-test`."""
+    without_extra: bool = False
+    """Leave out files of an image folder that were made from others, or are there twice; its rows say how many."""
     runs: Path = RUNS
     """Where the record goes."""
     resume: bool = True

@@ -180,7 +180,12 @@ def load(paper: Paper, options: Options) -> Copies:
     """The data that a run has; UTKFace too where the paper needs it. Raises UserError where a copy is none."""
     from fer_common import data
 
-    faces = data.load(options.data, allow_subset=options.allow_subset)
+    faces = data.load(
+        options.data,
+        allow_subset=options.allow_subset,
+        merged_test=options.merged_test,
+        without_extra=options.without_extra,
+    )
     if not paper.attributes:
         return Copies(faces, None)
     drawn = faces.source == "synthetic"
