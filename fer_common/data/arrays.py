@@ -130,6 +130,7 @@ def read_npz(file: BinaryIO, name: str) -> Rows:
     with zipfile.ZipFile(file) as archive:
         for member in archive.infolist():
             _check(archive, member, name)
+    file.seek(0)
     with np.load(file, allow_pickle=False) as found:
         told: dict[int | None, dict[str, str]] = {}
         for array in found.files:
