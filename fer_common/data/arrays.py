@@ -68,9 +68,7 @@ def _columns(file: Any, name: str) -> Rows:
     images: list[np.ndarray] = []
     values: dict[str, list] = {kind: [] for kind in columns}
     for batch in file.iter_batches(1024, columns=list(columns.values())):
-        images.append(
-            _images_of_column(batch.column(columns["images"]), f"{name}, rows {len(values['labels']) + 1:,} ff.")
-        )
+        images.append(_images_of_column(batch.column(columns["images"]), name, len(values["labels"]) + 1))
         for kind in columns.keys() - {"images"}:
             values[kind] += batch.column(columns[kind]).to_pylist()
     for kind in columns.keys() - {"images"}:
@@ -91,17 +89,18 @@ def _names_of_classes(metadata: dict[bytes, bytes] | None, column: str) -> list[
         raise UserError("what the file says of its own columns is damaged; download it again.") from None
 
 
-def _images_of_column(column: Any, where: str) -> np.ndarray:
+def _images_of_column(column: Any, name: str, first: int) -> np.ndarray:
     """uint8 (N, 48, 48) from encoded images, as bytes or struct{bytes, path}; from lists of pixels, nested or not; or
-    from pixels as text."""
+    from pixels as text; first: the number of its first row."""
     from pyarrow import compute, types
 
+    where = f"{name}, rows {first:,} to {first + len(column) - 1:,}"
     if types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0:
         column = column.field("bytes")
     if column.null_count:
         raise UserError(f"{where}: has paths or nothing in the place of images; use a copy that holds its images.")
     if types.is_binary(column.type) or types.is_large_binary(column.type):
-        return np.stack([decode(value, f"an image of {where}") for value in column.to_pylist()])
+        return np.stack([decode(value, f"{name}, row {row:,},") for row, value in enumerate(column.to_pylist(), first)])
     if types.is_string(column.type) or types.is_large_string(column.type):
         return _images_of_text([value.encode() for value in column.to_pylist()], where)
     shape = []
@@ -130,6 +129,9 @@ def read_npz(file: BinaryIO, name: str) -> Rows:
     with zipfile.ZipFile(file) as archive:
         for member in archive.infolist():
             _check(archive, member, name)
+    file.seek(0)
+    if file.read(2) != b"PK":
+        raise UserError(f"{name}: is no .npz, whatever its name says; save it again.")
     file.seek(0)
     with np.load(file, allow_pickle=False) as found:
         told: dict[int | None, dict[str, str]] = {}

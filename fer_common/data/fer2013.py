@@ -166,7 +166,8 @@ def _read(path: Path, merged_test: bool, without_extra: bool) -> dict:
     except PermissionError as error:
         raise UserError(f"{error.filename or path}: may not be read; check its permissions.") from None
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError) as error:
-        raise UserError(f"{path}: is damaged or cut off ({error}); download it again.") from None
+        said = (str(error) or type(error).__name__).splitlines()[0].rstrip(":")  # tarfile lists all that it tried
+        raise UserError(f"{path}: is damaged or cut off ({said}); download it again.") from None
     return as_arrays(found, labels, usages, row_id) | {"left_out": left_out}
 
 

@@ -6,6 +6,7 @@ Files beside FER2013's own, and other data sets, are told by their names too. No
 
 import io
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import PurePath
 
@@ -84,14 +85,17 @@ def decode(content: bytes, name: str) -> np.ndarray:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(content), formats=("JPEG", "PNG"))
+        with image:
             if image.size != (IMAGE_SIZE, IMAGE_SIZE) or image.mode != "L":
                 raise UserError(
                     f"{name} is {image.width} × {image.height} in mode {image.mode}, expected 48 × 48 in 8-bit grey "
                     "(L); this copy was changed, use one that was not."
                 )
             return np.asarray(image)
-    except Image.DecompressionBombError:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UserError(f"{name} says that it is huge, expected 48 × 48; this copy was changed.") from None
     except UnidentifiedImageError:
         raise UserError(f"{name} is neither JPEG nor PNG, whatever its name says; download the copy again.") from None
@@ -104,11 +108,9 @@ def _refuse_another_set(paths: list[PurePath]) -> None:
     for name, pattern in OTHER_SETS.items():
         theirs = [path for path in strange if pattern.fullmatch(path.name)]
         if 2 * len(theirs) > len(paths):
-            raise UserError(
-                f"holds the images of {name}, such as {theirs[0]}, and not FER2013; the papers are about that."
-            )
+            raise UserError(f"holds the images of {name}, such as {theirs[0]}; the papers here are about FER2013.")
     if contempt := [path for path in strange if path.parent.name.lower() == "contempt"]:
         raise UserError(
-            f"holds a class that FER2013 has not, {contempt[0]}: AffectNet, FER+ or another data set; the papers are "
-            "about FER2013."
+            f"holds a class that FER2013 has not, {contempt[0]}: AffectNet, FER+ or another data set; the papers here "
+            "are about FER2013."
         )

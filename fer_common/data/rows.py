@@ -84,8 +84,9 @@ def labels_of(values: Iterable, where: str) -> np.ndarray:
 def images_of(pixels: np.ndarray, where: str) -> np.ndarray:
     """uint8 (N, 48, 48) from numbers of any type, a row an image, flat or not. Raises UserError."""
     if pixels.ndim < 2 or pixels[:1].size != PIXELS:
-        shape = " × ".join(map(str, pixels.shape))
-        raise UserError(f"{where}: has the shape {shape}, expected N × 48 × 48 in grey; this copy was changed.")
+        raise UserError(f"{where}: has the shape {pixels.shape}, expected (N, 48, 48) in grey; this copy was changed.")
+    if pixels.dtype.kind not in "iuf":
+        raise UserError(f"{where}: holds {pixels.dtype}, expected whole numbers from 0 to 255; this copy was changed.")
     if pixels.dtype != np.uint8:
         lowest, highest = pixels.min(), pixels.max()
         # An image at a time, for a mask of all would be as large as they are.
