@@ -65,6 +65,7 @@ def test_help_tells_where_values_come_from():
         ),
         ("tables --runs /nowhere", "/nowhere: no such folder"),
         ("data check /nowhere", "nothing is there"),
+        ("data show --data /nowhere --out x.nonsense", "no picture is written as .nonsense; expected .avif, .eps"),
         pytest.param(
             "data check synthetic --json /nowhere/passport.json",
             "/nowhere/passport.json: No such file or directory.",

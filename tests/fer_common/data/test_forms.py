@@ -5,9 +5,12 @@ import gzip
 import io
 import json
 import re
+import struct
 import sys
 import tarfile
 import zipfile
+import zlib
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
@@ -17,9 +20,8 @@ from PIL import Image
 
 from fer_common import UserError
 from fer_common.data import EMOTIONS, USAGES, fer2013, original, passport, synthetic
-from fer_common.experiment import running
-from reproductions import load
-from tests.conftest import ROOT, assert_same, command, csv_lines
+from fer_common.protocols import PROTOCOLS
+from tests.conftest import ROOT, assert_same, csv_lines
 
 
 @pytest.fixture(scope="module")
@@ -372,3 +374,165 @@ def test_a_form_reads_as_the_faces(form, make, tmp_path, faces, lines):
     if options:
         with pytest.raises(UserError, match=f"say --{OPTIONS[form].replace('_', '-')} to "):
             fer2013.read(path, allow_subset=True)
+
+
+def test_a_merged_test_is_said_everywhere_and_allows_no_official_protocol(tmp_path, faces, lines):
+    path = as_merged_images(tmp_path, faces, lines)
+    data = fer2013.read(path, allow_subset=True, merged_test=True)
+    assert fer2013.MERGED_TEST in passport.make(data).remarks and fer2013.MERGED_TEST in original.at_a_glance(data)
+    with pytest.raises(UserError, match="needs all three usages, and .* has no PublicTest"):
+        PROTOCOLS["official"].split(data, 0)
+    assert set(PROTOCOLS["official_80_20"].split(data, 0)[1][data.usage == "PrivateTest"]) == {"score"}
+
+
+def test_the_counts_of_a_whole_merged_test_are_right():
+    usage = np.repeat([0, 2, 2], [sum(counts) for counts in fer2013.OFFICIAL_COUNTS.values()])
+    labels = np.concatenate([np.repeat(range(7), counts) for counts in fer2013.OFFICIAL_COUNTS.values()])
+    assert not fer2013.counts_deviation(labels, usage, merged_test=True)
+    assert "PublicTest has 0 images" in fer2013.counts_deviation(labels, usage)
+    assert "the merged test has 7,177 images" in fer2013.counts_deviation(labels[:-1], usage[:-1], merged_test=True)
+
+
+def test_an_option_that_a_copy_does_not_need_is_refused(tmp_path, faces, lines):
+    with pytest.raises(UserError, match="leave --merged-test out"):
+        fer2013.read(as_csv(tmp_path, faces, lines), allow_subset=True, merged_test=True)
+
+
+def test_extra_files_are_counted(tmp_path, faces, lines):
+    path = as_images_with_extra(tmp_path, faces, lines)
+    with pytest.raises(UserError, match=r"4 of 144 files are extra, such as .*\.png: made from others, or there twice"):
+        fer2013.read(path, allow_subset=True)
+    for _ in range(2):  # from the files, then from the cache
+        data = fer2013.read(path, allow_subset=True, without_extra=True)
+        assert data.notes == ("4 extra files of this copy were left out (--without-extra).",)
+
+
+def picture(size=(48, 48), mode="L", form="PNG"):
+    buffer = io.BytesIO()
+    Image.new(mode, size).save(buffer, form)
+    return buffer.getvalue()
+
+
+def says_that_it_is(side):
+    """A PNG whose header alone is large."""
+    raw = bytearray(picture())
+    raw[16:24] = struct.pack(">II", side, side)
+    raw[29:33] = struct.pack(">I", zlib.crc32(raw[12:29]))
+    return bytes(raw)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (says_that_it_is(60_000), "says that it is huge, expected 48 × 48"),
+        (says_that_it_is(11_000), "says that it is huge, expected 48 × 48"),  # a warning of Pillow's alone
+        (picture()[:60], "cannot be decoded"),
+        (picture(form="GIF"), "is neither JPEG nor PNG, whatever its name says"),
+    ],
+)
+def test_hostile_images(content, sentence, tmp_path, recwarn):
+    with pytest.raises(UserError, match=f"Training_1.png {sentence}") as caught:
+        fer2013.read(in_folder(tmp_path, [("train/happy/Training_1.png", content)]), allow_subset=True)
+    assert "BytesIO" not in str(caught.value) and not recwarn
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        (["CK+48/anger/S010_004_00000017.png", "CK+48/contempt/S010_004_00000018.png"], r"images of CK\+, such as"),
+        (["train/1/train_00001_aligned.jpg", "test/7/test_0001_aligned.jpg"], "images of RAF-DB, such as"),
+        (["jaffe/KA.AN1.39.tiff", "jaffe/KM.HA2.5.tiff"], "images of JAFFE, such as"),
+        (["train/contempt/image0000006.jpg", "val/anger/ffhq_1.png"], "a class that FER2013 has not, .*: AffectNet"),
+        (["FER2013Train/fer0000000.png", "FER2013Valid/fer0000001.png"], r"images of FER\+ .* other labels"),
+    ],
+)
+def test_other_data_sets_are_recognised(names, sentence, tmp_path):
+    with pytest.raises(UserError, match=f"holds (the )?{sentence}.*about FER2013"):
+        fer2013.read(in_folder(tmp_path, [(name, picture()) for name in names]), allow_subset=True)
+
+
+def test_archives_within_archives_end_at_two(tmp_path, faces, lines):
+    inner = zipped(tmp_path / "b.zip", [("a.zip", zipped(tmp_path / "a.zip", [("fer2013.csv", "\n".join(lines))]))])
+    with pytest.raises(UserError, match="a.zip lies in an archive within an archive; unpack the outer one"):
+        fer2013.read(zipped(tmp_path / "c.zip", [("b.zip", inner)]))
+    bomb = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("fer2013.tar.gz", bytes(3 << 20))
+    with mock.patch.object(fer2013, "MOST_BYTES", 1 << 20), pytest.raises(UserError, match="more than 1,048,576 bytes"):
+        fer2013.read(bomb)
+
+
+@pytest.mark.parametrize("place", [0.3, 0.6, 0.9])
+@pytest.mark.parametrize("make", [as_tar, as_zipped_images, as_csv_gz, as_npz, as_tar_in_zip])
+def test_flipped_bytes_are_damage_and_no_edit(make, place, tmp_path, faces, lines):
+    path = make(tmp_path, faces, lines)
+    raw = bytearray(path.read_bytes())
+    raw[int(len(raw) * place)] ^= 0x15
+    path.write_bytes(raw)
+    with pytest.raises(UserError, match="is damaged or cut off .*; download it again"):
+        fer2013.read(path, allow_subset=True)
+
+
+def npz(faces, **more):
+    return {"images": faces.images, "labels": faces.labels, "usage": faces.usage} | more
+
+
+@pytest.mark.parametrize(
+    ("arrays", "sentence"),
+    [
+        (lambda faces: {"a": 1, "foo": 2}, "has the arrays a, foo; expected images, labels and usage, or X_train"),
+        (
+            lambda faces: npz(faces, usage=faces.usage.astype(object)),
+            "array usage: holds Python objects, which may run",
+        ),
+        (lambda faces: npz(faces, images=faces.images / 255), "has values from 0 to 1, expected whole numbers"),
+        (lambda faces: npz(faces, images=faces.images[..., None].repeat(3, 3)), r"has the shape \(140, 48, 48, 3\)"),
+        (lambda faces: npz(faces, labels=faces.labels + 7), "array labels: label '10', expected a whole number"),
+        (lambda faces: npz(faces, usage=np.full(140, "x")), "array usage: usage 'x', expected Training"),
+        (lambda faces: npz(faces, labels=faces.labels[1:]), "140 images, 139 labels and 140 usages"),
+    ],
+)
+def test_wrong_arrays(arrays, sentence, tmp_path, faces):
+    np.savez(tmp_path / "a.npz", **arrays(faces))
+    with pytest.raises(UserError, match=sentence) as caught:
+        fer2013.read(tmp_path / "a.npz", allow_subset=True)
+    assert "np." not in str(caught.value)
+
+
+def test_an_array_that_says_it_is_larger_is_not_made_room_for(tmp_path):
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (10**12, 48, 48)})
+    with pytest.raises(UserError, match="array images: says that it has 2,304,000,000,000,"):
+        fer2013.read(zipped(tmp_path / "a.npz", [("images.npy", header.getvalue())]))
+
+
+PATHS = pa.schema({"image": pa.struct({"bytes": pa.binary(), "path": pa.string()}), "label": pa.int64()})
+
+
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [
+        (pa.table({"a": [1], "b": [2]}), "has 1 rows of a, b; expected image"),
+        (pa.table({"image": [{"path": "a.png"}], "label": [0]}, schema=PATHS), "has paths or nothing in the place"),
+        (pa.table({"image": [b"x"], "label": [0]}), "row 1, is neither JPEG nor PNG"),
+        (pa.table({"image": [[1], [1, 2]], "label": [0, 1]}), "has images of several sizes"),
+        (pa.table({"image": [[300] * 2304], "label": [0]}), "has values from 300 to 300"),
+        (pa.table({"image": [["1"] * 2304], "label": [0]}), "expected whole numbers from 0 to 255"),
+        (pa.table({"image": [picture()], "label": ["joy"]}), "label 'joy', expected a whole number"),
+    ],
+)
+def test_wrong_columns(columns, sentence, tmp_path):
+    pq.write_table(columns, tmp_path / "train.parquet")
+    with pytest.raises(UserError, match=sentence):
+        fer2013.read(tmp_path / "train.parquet", allow_subset=True)
+
+
+def test_parquet_that_is_none_or_says_no_usage_or_meets_no_pyarrow(tmp_path, faces, monkeypatch):
+    with pytest.raises(UserError, match="neither a column usage nor the file's name says which rows"):
+        fer2013.read(one_parquet(tmp_path, faces, "bytes"))
+    (tmp_path / "any.parquet").write_bytes(b"hello")
+    with pytest.raises(UserError, match="is no parquet, or is damaged"):
+        fer2013.read(tmp_path / "any.parquet")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(UserError, match=r"pip install 'ferrepro\[parquet\]'"):
+        fer2013.read(tmp_path / "any.parquet")
