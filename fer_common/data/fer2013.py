@@ -151,14 +151,16 @@ def _read(path: Path, merged_test: bool, without_extra: bool) -> dict:
                 rows, left_out = _read_best(list(files), lambda name: files[name].open("rb"), 0, choices)
             else:
                 with path.open("rb", buffering=1 << 20) as file:
-                    rows, left_out = _read_one(file, str(path), 0, choices)
+                    rows, left_out = _read_one(file, path.name, 0, choices)
             found, labels, usages, row_id = rows
             usages = settle(usages, merged_test)
         except UserError:
             _check_sums(path)  # what is strange in a damaged archive is its damage
             raise
     except UserError as error:
-        raise UserError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from None
+        # What begins with the file's name gets its folder, which no form is told, since no usage is read off it.
+        names_it = path.is_file() and str(error).startswith(path.name)
+        raise UserError(str(path.parent / str(error)) if names_it else f"{path}: {error}") from None
     except NotImplementedError as error:  # Deflate64, for one
         raise UserError(f"{path}: is packed in a way that is not supported ({error}); pack it anew.") from None
     except RuntimeError as error:  # zipfile's word for encrypted members

@@ -382,7 +382,6 @@ def test_a_merged_test_is_said_everywhere_and_allows_no_official_protocol(tmp_pa
     assert fer2013.MERGED_TEST in passport.make(data).remarks and fer2013.MERGED_TEST in original.at_a_glance(data)
     with pytest.raises(UserError, match="needs all three usages, and .* has no PublicTest"):
         PROTOCOLS["official"].split(data, 0)
-    assert set(PROTOCOLS["official_80_20"].split(data, 0)[1][data.usage == "PrivateTest"]) == {"score"}
 
 
 def test_the_counts_of_a_whole_merged_test_are_right():
