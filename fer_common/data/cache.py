@@ -8,14 +8,17 @@ a second process waits and then finds the work done, and what a killed process l
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
+import tokenize
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from fer_common.data.faces import fingerprint
+from fer_common.data.attributes import ATTRIBUTES
+from fer_common.data.faces import IMAGE_SIZE, fingerprint
 
 ARRAYS = ("images", "labels", "usage_code", "row_id")
 VERSION = 1  # raise when the arrays or their meaning change: older entries are then read anew
@@ -68,13 +71,29 @@ def _load(folder: Path, entry: Path) -> dict | None:
     """The arrays behind an index entry; None where there are none or where they are not what they were."""
     try:
         known = json.loads(entry.read_text())["fingerprint"]
+        if not re.fullmatch("[0-9a-f]{16}", known):
+            return None
         arrays = {name: np.load(folder / known / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
-    except (OSError, EOFError, ValueError, KeyError):
+    # What a damaged index, or the damaged header of an array, makes of json and NumPy.
+    except (OSError, EOFError, ValueError, LookupError, TypeError, SyntaxError, RecursionError, tokenize.TokenError):
+        return None
+    if not _fit(**arrays):
         return None
     # Reading 83 MB and hashing it takes 0.1 s, and a rotten cache would spoil every run silently.
     if fingerprint(*(arrays[name] for name in ARRAYS)) != known:
         return None
     return arrays | {"fingerprint": known}
+
+
+def _fit(images: np.ndarray, labels: np.ndarray, usage_code: np.ndarray, row_id: np.ndarray) -> bool:
+    """Whether types and shapes are those of faces: other shapes of the same bytes have the same fingerprint."""
+    rows = (row_id.size,)
+    return (
+        (images.dtype, images.shape) == (np.uint8, (*rows, IMAGE_SIZE, IMAGE_SIZE))
+        and labels.shape in (rows, (*rows, len(ATTRIBUTES)))
+        and usage_code.shape == row_id.shape == rows
+        and all(array.dtype.kind in "iu" for array in (labels, usage_code, row_id))
+    )
 
 
 def _store(folder: Path, entry: Path, arrays: dict) -> None:
