@@ -46,7 +46,7 @@ Runs = Annotated[
     msgspec.Meta(
         pattern=r"^(one|several|unstated|[2-9]|[1-9][0-9]+)$",
         max_length=9,
-        description="one, several, unstated, or how many runs"
+        description="one, several, unstated, or how many runs",
     ),
 ]
 Metric = Literal["accuracy", "precision", "recall", "f1", "auc", "log_loss", "ovr_accuracy"]

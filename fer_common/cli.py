@@ -16,6 +16,7 @@ import tyro
 
 from fer_common import NoData, UserError, __version__, experiment, files, records
 from fer_common.experiment import RUNS, values
+from fer_common.progress import plain
 from reproductions import PAPERS, load
 
 ROOT = Path(__file__).parent.parent
@@ -60,7 +61,7 @@ def main() -> None:
             commands, prog = GROUPS[arguments[0]], f"ferrepro {arguments.pop(0)}"
         tyro.extras.subcommand_cli_from_dict(commands, prog=prog, description=DESCRIPTION, args=arguments or ["--help"])
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {plain(error)}", file=sys.stderr)
         sys.exit(3 if isinstance(error, NoData) else 1)
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -68,7 +69,7 @@ def main() -> None:
     except OSError as error:
         if error.filename is None:
             raise
-        sys.exit(f"error: {error.filename}: {error.strerror}.")
+        sys.exit(plain(f"error: {error.filename}: {error.strerror}."))
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         sys.exit(130)
@@ -712,7 +713,7 @@ def check(
     data = data_module.load(path, allow_subset=allow_subset)
     if brief:
         counts = ", ".join(f"{usage} {(data.usage == usage).sum():,}" for usage in data_module.USAGES)
-        print(f"{data.source}: {data.origin}, fingerprint {data.fingerprint}, {counts}")
+        print(plain(f"{data.source}: {data.origin}, fingerprint {data.fingerprint}, {counts}"))
         return
     if Path(data.origin).is_file():
         with Path(data.origin).open("rb") as file:

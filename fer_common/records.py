@@ -270,7 +270,7 @@ def read_predictions(path: Path, record: Record, task: str | None = None) -> Pre
     return predictions
 
 
-def _arrays(file: Path) -> dict[str, np.ndarray]:
+def _arrays(file: Path) -> dict[str, Any]:
     """The arrays of predictions as `write` stores them; each is read once its header agrees with its size.
 
     Raises what `zipfile` raises, and ValueError.
@@ -301,7 +301,11 @@ def _array(name: str, content: bytearray) -> np.ndarray:
     except (ValueError, KeyError, TypeError, SyntaxError, RecursionError, tokenize.TokenError) as error:
         raise ValueError(f"{name} has no header of an array: {str(error)[:200]}") from None
     # A size of 0 times anything is nothing, whatever else the header claims.
-    if dtype.hasobject or min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != len(content) - stream.tell():
+    if (
+        dtype.hasobject
+        or min(shape, default=0) < 0
+        or math.prod(shape) * dtype.itemsize != len(content) - stream.tell()
+    ):
         raise ValueError(f"{name} claims to be {shape} of {dtype}, and has {len(content) - stream.tell():,} bytes")
     return np.frombuffer(content, dtype, offset=stream.tell()).reshape(shape, order="F" if fortran_order else "C")
 

@@ -97,5 +97,7 @@ def _lines(path: Path, file: TextIO) -> Iterator[str]:
     for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE + 1), ""), 1):
         if len(line) > LONGEST_LINE or number > MOST_ROWS:
             what = f"line {number:,} is longer than {LONGEST_LINE:,} characters"
-            raise UserError(f"{path}: {what if number <= MOST_ROWS else f'has more than {MOST_ROWS:,} lines'}; not FER+.")
+            raise UserError(
+                f"{path}: {what if number <= MOST_ROWS else f'has more than {MOST_ROWS:,} lines'}; not FER+."
+            )
         yield line

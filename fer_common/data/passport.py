@@ -25,6 +25,7 @@ from fer_common.data.faces import EMOTIONS, USAGES, FaceData
 from fer_common.data.fer2013 import OFFICIAL_COUNTS
 from fer_common.data.ferplus import Votes
 from fer_common.data.looks import Looks, look, near_twins, perceptual_hashes
+from fer_common.progress import plain
 
 # Between the parts of the original the medians differ by less than a tenth; blurring with a 3 × 3 Gaussian takes away
 # more than half of the sharpness.
@@ -315,13 +316,13 @@ def text(passport: Passport) -> str:
             f"  {crowd.tied:,} ties, {crowd.not_a_face:,} not a face, {crowd.no_emotion_ahead:,} with another answer.",
             f"  From the votes alone, fitted on Training: {100 * crowd.from_votes:.1f} % of PrivateTest.",
         ]
-    return "\n".join([*lines, "", *(passport.remarks or ["Nothing unusual."])])
+    return plain("\n".join([*lines, "", *(passport.remarks or ["Nothing unusual."])]))
 
 
 def text_attributes(passport: AttributePassport) -> str:
     """The passport of a copy of UTKFace for a terminal."""
     lines = [f"{passport.source}: {passport.origin}", f"fingerprint {passport.fingerprint}", ""]
-    return "\n".join(lines + [f"{part:20}{n:8,}" for part, n in passport.counts.items()])
+    return plain("\n".join(lines + [f"{part:20}{n:8,}" for part, n in passport.counts.items()]))
 
 
 def form_of(path: Path) -> str:

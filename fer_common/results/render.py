@@ -140,12 +140,8 @@ def markdown(rows: Iterable[dict] | pd.DataFrame) -> str:
     table = pd.DataFrame(rows, dtype=object).fillna("")
     if not len(table):
         return "Nothing ran yet."
-    cells = [[_cell(value) for value in row] for row in table.itertuples(index=False)]
-    return tabulate(cells, [_cell(name) for name in table.columns], "pipe", disable_numparse=True)
-
-
-def _cell(value) -> str:
-    return " ".join(str(value).replace("\\", "\\\\").replace("|", "\\|").split())
+    cells = [[progress.cell(value) for value in row] for row in table.itertuples(index=False)]
+    return tabulate(cells, [progress.cell(name) for name in table.columns], "pipe", disable_numparse=True)
 
 
 # Files
@@ -394,7 +390,7 @@ def found(runs: pd.DataFrame, folder: Path) -> str:
             lines.append(f"  {number:,} {why}: {where.get(why, 'runs.csv names them')}")
     for _, row in runs[runs["left_out"] == "damaged"].iterrows() if len(runs) else ():
         lines.append(f"  wrong: {row['run']}: {row['says']}")
-    return "\n".join([*lines, f"Tables are in {folder}."])
+    return progress.plain("\n".join([*lines, f"Tables are in {folder}."]))
 
 
 def scored(group: Group, scores: Scores, printed: Sequence, record: Record) -> str:

@@ -8,7 +8,7 @@ import zipfile
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-CASES = int(os.environ.get("FERREPRO_FUZZ", 300))
+CASES = int(os.environ.get("FERREPRO_FUZZ", "300"))
 # The usual tier is the same at every run; the nightly one (FERREPRO_FUZZ=20000) looks elsewhere each time.
 fuzzed = settings(
     max_examples=CASES,
@@ -25,8 +25,8 @@ ODD = [
     *("0", "-1", "1", "2", "255", "256", "-0.0", "1e400", "-1e400", "NaN", "Infinity", "1_0", "9" * 400, "9" * 5000),
     *("0.5", "1e9", "1000000000", "4294967296", "18446744073709551616", "2147483648", "-9223372036854775809"),
     *("null", "true", "{}", "[]", "[[]]", '""', "''", "? [a, b]", "&a", "*a", "<<", "!!python/object:os.system", "|"),
-    *("²", "٣", "é", "\u2028", "\u202e", "\ufeff", "\ud7ff", "𝟘", "\x00", "\x1b[31m", "\r", "\n", "\t", "\\", "../../x"),
-    *("[" * 3000, '{"a":' * 3000, "x" * 200_000, ",", ":", "- ", "<script>", "%s", '"'),
+    *("²", "٣", "é", "\u2028", "\u202e", "\ufeff", "\ud7ff", "\U0001d7d8", "\x00", "\x1b[31m", "\r", "\n"),
+    *("\t", "\\", "../../x", "[" * 3000, '{"a":' * 3000, "x" * 200_000, ",", ":", "- ", "<script>", "%s", '"'),
 ]  # fmt: skip
 
 _place = st.integers(0, 999_999).map(lambda millionths: millionths / 1_000_000)

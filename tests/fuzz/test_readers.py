@@ -332,5 +332,3 @@ def test_plans(tmp_path):
             plan.summary(plan.read(path), set())
 
     every()
-
-
