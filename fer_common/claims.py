@@ -18,6 +18,8 @@ from fer_common.data import EMOTIONS
 from fer_common.data.fer2013 import OFFICIAL_COUNTS
 
 FOLDER = Path(__file__).parent.parent / "reproductions" / "claims"
+LARGEST = 1 << 22  # bytes of a claims file
+SHOWN = 60  # characters of a wrong value
 
 # What a description says, an error says too: `expected ...`.
 Text = Annotated[
@@ -42,7 +44,9 @@ Support = Annotated[
 Runs = Annotated[
     str,
     msgspec.Meta(
-        pattern=r"^(one|several|unstated|[2-9]|[1-9][0-9]+)$", description="one, several, unstated, or how many runs"
+        pattern=r"^(one|several|unstated|[2-9]|[1-9][0-9]+)$",
+        max_length=9,
+        description="one, several, unstated, or how many runs",
     ),
 ]
 Metric = Literal["accuracy", "precision", "recall", "f1", "auc", "log_loss", "ovr_accuracy"]
@@ -483,8 +487,18 @@ def read_as(kind: type, path: Path, cross_check: Callable[[Any, Any, list[str]],
     """
     import yaml
 
+    class Loader(yaml.BaseLoader):
+        """Without aliases: with them a short file can be endless, or larger than the memory."""
+
+        def compose_node(self, parent, index):
+            if self.check_event(yaml.AliasEvent):
+                raise yaml.MarkedYAMLError(problem="an alias (*)", problem_mark=self.peek_event().start_mark)
+            return super().compose_node(parent, index)
+
     try:
-        root = yaml.compose(path.read_text(), Loader=yaml.BaseLoader)
+        if path.stat().st_size > LARGEST:
+            raise UserError(f"{path}: has more than {LARGEST:,} bytes; no paper prints so much.")
+        root = yaml.compose(path.read_text(), Loader=Loader)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}).") from None
     except UnicodeDecodeError:
@@ -566,7 +580,8 @@ def _convert(node, kind: Any, key: str, errors: list[str]) -> Any:
     try:
         return msgspec.convert(node.value, kind)
     except msgspec.ValidationError:
-        errors.append(f"{line}: {node.value!r} does not fit; expected {_expected(kind)}")
+        shown = node.value if len(node.value) <= SHOWN else node.value[:SHOWN] + "…"
+        errors.append(f"{line}: {shown!r} does not fit; expected {_expected(kind)}")
         return None
 
 
@@ -581,6 +596,9 @@ def _one_kind(kind: Any, node, line: str, errors: list[str]) -> Any:
     by_tag = {option.__struct_config__.tag: option for option in options}
     pairs = node.value if isinstance(node.value, list) and all(isinstance(pair, tuple) for pair in node.value) else []
     tag = next((value.value for name, value in pairs if name.value == field), None)
+    if isinstance(tag, list):
+        errors.append(f"{line}, {field}: a {field} is one word")
+        return None
     if tag not in by_tag:
         said = f"missing {field}" if tag is None else f"{tag!r} is no {field}"
         errors.append(f"{line}: {said}; expected one of {', '.join(by_tag)}")

@@ -16,6 +16,7 @@ import tyro
 
 from fer_common import NoData, UserError, __version__, experiment, files, records
 from fer_common.experiment import RUNS, values
+from fer_common.progress import plain
 from reproductions import PAPERS, load
 
 ROOT = Path(__file__).parent.parent
@@ -64,7 +65,7 @@ def main() -> None:
             commands, prog = GROUPS[arguments[0]], f"ferrepro {arguments.pop(0)}"
         tyro.extras.subcommand_cli_from_dict(commands, prog=prog, description=DESCRIPTION, args=arguments or ["--help"])
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {plain(error)}", file=sys.stderr)
         sys.exit(3 if isinstance(error, NoData) else 1)
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -72,7 +73,7 @@ def main() -> None:
     except OSError as error:
         if error.filename is None:
             raise
-        sys.exit(f"error: {error.filename}: {error.strerror}.")
+        sys.exit(plain(f"error: {error.filename}: {error.strerror}."))
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         sys.exit(130)
@@ -760,7 +761,7 @@ def check(
     copy = data_module.load(path, allow_subset=allow_subset, merged_test=merged_test, without_extra=without_extra)
     if brief:
         counts = ", ".join(f"{usage} {(copy.usage == usage).sum():,}" for usage in data_module.USAGES)
-        print(f"{copy.source}: {copy.origin}, fingerprint {copy.fingerprint}, {counts}")
+        print(plain(f"{copy.source}: {copy.origin}, fingerprint {copy.fingerprint}, {counts}"))
         return
     if Path(copy.origin).is_file():
         with Path(copy.origin).open("rb") as file:

@@ -24,7 +24,7 @@ def kept_in(path: Path, kind: type[Kind]) -> Kind | None:
     """What `keep` put at `path`; None where there is nothing that can be read as `kind`."""
     try:
         return msgspec.msgpack.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from fer_common import UserError, records, splits
 from fer_common.data import USAGES, FaceData, attributes, passport
 from fer_common.files import keep, kept_in
-from fer_common.progress import progress
+from fer_common.progress import plain, progress
 from fer_common.protocols import Protocol
 from fer_common.records import Predictions, Record
 
@@ -130,7 +130,7 @@ def text(findings: list[Finding]) -> str:
     every, wrong = {each.path for each in findings}, {each.path for each in of["wrong"]}
     partly = {each.path for each in of["not checked"]} - wrong
     counts = f"{len(every):,} records: {len(every - wrong - partly):,} right in every check, {len(wrong):,} wrong"
-    return "\n".join([*lines, counts + (f", {len(partly):,} checked in part" if partly else "")])
+    return plain("\n".join([*lines, counts + (f", {len(partly):,} checked in part" if partly else "")]))
 
 
 class _Kept(msgspec.Struct):

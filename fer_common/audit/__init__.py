@@ -15,7 +15,7 @@ from fer_common.audit.finding import MATTERS, VERDICTS, Finding
 from fer_common.audit.printed import ROUNDINGS
 from fer_common.claims import ClaimsFile
 from fer_common.files import write_whole
-from fer_common.progress import wrapped
+from fer_common.progress import cell, plain, wrapped
 
 
 def audit(file: ClaimsFile) -> list[Finding]:
@@ -59,7 +59,7 @@ def summary(file: ClaimsFile, found: list[Finding]) -> str:
     by_check = {f.check: f for f in reversed(grave)}  # the gravest of each check
     said = " ".join(f"{f.sentence()}." for f in [f for f in grave if by_check[f.check] is f][:4])
     if not found:
-        return f"{file.paper}: no number is printed that could be checked."
+        return plain(f"{file.paper}: no number is printed that could be checked.")
     return wrapped(f"{file.paper}: {numbers}. {said}".strip())
 
 
@@ -69,7 +69,7 @@ LISTED = 8
 def told(file: ClaimsFile, found: list[Finding], verbose: bool) -> str:
     """The findings of one file line by line, the gravest first: all with their numbers, or the first in a sentence."""
     counted = ", ".join(f"{n} {verdict}" for verdict in VERDICTS if (n := sum(f.verdict == verdict for f in found)))
-    lines = [f"{file.paper}: {counted or 'no number is printed that could be checked'}"]
+    lines = [plain(f"{file.paper}: {counted or 'no number is printed that could be checked'}")]
     ordered = sorted(found, key=lambda f: (VERDICTS.index(f.verdict), MATTERS.index(f.matters)))
     grave = [finding for finding in ordered if finding.verdict != "consistent"]
     shown = ordered if verbose else (grave or ordered)[:LISTED]
@@ -105,11 +105,6 @@ def rows(file: ClaimsFile, found: list[Finding]) -> list[dict[str, str]]:
     ]
 
 
-def _cell(value: str) -> str:
-    """What would end a cell or a line, or begin a tag, is escaped: claims are somebody else's text."""
-    return " ".join(value.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").split())
-
-
 def write(found: list[dict[str, str]], folder: Path) -> None:
     """`rows` as audit.csv and audit.md in `folder`."""
     from tabulate import tabulate
@@ -120,6 +115,6 @@ def write(found: list[dict[str, str]], folder: Path) -> None:
     writer.writeheader()
     writer.writerows(found)
     write_whole(folder / "audit.csv", table.getvalue())
-    cells = [[_cell(value) for value in row.values()] for row in found]
+    cells = [[cell(value) for value in row.values()] for row in found]
     readable = tabulate(cells, COLUMNS, "pipe", disable_numparse=True)
     write_whole(folder / "audit.md", readable + "\n")

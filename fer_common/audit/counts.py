@@ -16,6 +16,7 @@ from fer_common.audit.printed import Bounds, whole_numbers
 SLACK = 1e-9  # of a whole number; bounds of five digits are further from one unless they contain it
 MANY = 1_000_000  # numbers of hits of a class
 STEPS = 30_000_000  # of additions in the search over totals of a report: a tenth of a second
+BEGUN = 1_000  # additions in the time that it takes to begin any
 
 
 def accuracy_is_possible(accuracy: Bounds, n_images: int) -> bool:
@@ -126,7 +127,9 @@ def hits_in_all(rows: Sequence[Row], options: Sequence[Options], n_images: int) 
     if any(not len(own) for own in options):
         return None
     spans = np.cumsum([int(own.hits[-1] - own.hits[0]) for own in options]) + 1
-    if sum(int(span) * len(own) for span, own in zip([1, *spans], options)) > STEPS:
+    steps = sum((int(span) + BEGUN) * len(own) for span, own in zip([1, *spans], options))
+    only_ends = any(int(own.hits[-1] - own.hits[0]) >= MANY for own in options)  # see `row_options`
+    if only_ends or steps > STEPS:
         return _hits_between(rows, options, n_images)
     first = 0
     fewest, most = np.zeros(1), np.zeros(1)
@@ -214,12 +217,12 @@ def total_is_possible(row: Sequence[Bounds], n: int) -> bool:
 
 
 @functools.lru_cache(maxsize=1024)  # several checks ask for the same rows
-def totals(row: tuple[Bounds, ...], up_to: int) -> np.ndarray:
-    """int (T,): the totals n ≤ up_to for which whole counts, adding up to n, give every printed share of the row."""
-    n = np.arange(1, up_to + 1, dtype=np.int64)
+def totals(row: tuple[Bounds, ...], up_to: int, times: int = 1) -> np.ndarray:
+    """int (T,): the n ≤ up_to for which whole counts, adding up to times · n, give every printed share of the row."""
+    n = times * np.arange(1, up_to + 1, dtype=np.int64)
     whole, fewest, most = np.ones(up_to, bool), np.zeros(up_to, np.int64), np.zeros(up_to, np.int64)
     for low, high in row:
         least, largest = _up(n * float(low)), _down(n * float(high))
         whole &= least <= largest
         fewest, most = fewest + least, most + largest
-    return n[whole & (fewest <= n) & (n <= most)]
+    return n[whole & (fewest <= n) & (n <= most)] // times

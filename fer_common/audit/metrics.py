@@ -122,10 +122,17 @@ def parallel(columns: Mapping[str, Sequence[Fraction]]) -> dict[str, Fraction]:
 
 
 LONG = 500  # epochs; of a line so long not every part is looked at
+STEPS = 30_000_000  # comparisons of two values, a second or two
+BEGUN = 500  # comparisons in the time that it takes to begin any
+
+
+class TooLong(Exception):
+    """Looking at every part of a line would take hours."""
 
 
 def longest_straight_line(values: Sequence[str]) -> tuple[int, int, Fraction, float]:
     """(first, last, step, surprise) of the stretch of values that most surprisingly lies on a straight line.
+    Raises TooLong, of thousands of values with long even stretches.
 
     A stretch does if one line passes within half a unit of the last printed digit of each of its values. surprise: how
     many powers of ten less likely than differences spread evenly between 0 and twice the step.
@@ -133,9 +140,13 @@ def longest_straight_line(values: Sequence[str]) -> tuple[int, int, Fraction, fl
     numbers = np.array([float(value) for value in values])
     units = np.array([10.0 ** -len(value.partition(".")[2]) for value in values])
     best = (0, 0, Fraction(0), 0.0)
+    steps = 0
     for first in range(len(values) - 1):
         low, high = -np.inf, np.inf  # the slopes that every pair within the stretch allows
         for last in range(first + 1, len(values)):
+            steps += last - first + BEGUN
+            if steps > STEPS:
+                raise TooLong
             slack, apart = (units[last] + units[first:last]) / 2, numbers[last] - numbers[first:last]
             epochs = np.arange(last - first, 0, -1)
             low, high = max(low, ((apart - slack) / epochs).max()), min(high, ((apart + slack) / epochs).min())

@@ -30,6 +30,7 @@ from fer_common.claims import (
     fer2013,
 )
 from fer_common.data import EMOTIONS
+from fer_common.progress import plain
 
 EMOTIONS_ALSO = {
     "anger": "angry",
@@ -82,8 +83,8 @@ def claims_file(paths: list[Path], *, system: str | None = None, images: Images 
     classes, rename = _classes(found)
     common = {"system": system, "images": images}
     file = ClaimsFile(
-        paper=", ".join(path.name for path in paths),
-        reference=Reference(note="read from " + ", ".join(path.name for path in paths)),
+        paper=", ".join(plain(path.name) for path in paths),
+        reference=Reference(note="read from " + ", ".join(plain(path.name) for path in paths)),
         classes=classes,
         systems={system: "as printed"},
         claims=[],
@@ -94,7 +95,7 @@ def claims_file(paths: list[Path], *, system: str | None = None, images: Images 
         for printed in own.reports:
             unit = "percent" if own.in_per_cent else "fraction"
             rows = {rename.get(label, label): row for label, row in printed.items()}
-            report = Report(id=_id("report", file.reports), unit=unit, where=path.name, rows=rows, **common)
+            report = Report(id=_id("report", file.reports), unit=unit, where=plain(path.name), rows=rows, **common)
             file.reports.append(report)
         for names, cells in own.matrices:
             labels = [rename.get(label, label) for label in names or classes]
@@ -103,14 +104,14 @@ def claims_file(paths: list[Path], *, system: str | None = None, images: Images 
             matrix = ConfusionMatrix(
                 id=_id("matrix", file.matrices),
                 unit=_unit(cells),
-                where=path.name,
+                where=plain(path.name),
                 columns=labels,
                 rows=dict(zip(labels, cells, strict=True)),
                 **common,
             )
             file.matrices.append(matrix)
         for log in own.logs:
-            file.curves.append(Curve(id=_id("log", file.curves), system=system, where=path.name, **log))
+            file.curves.append(Curve(id=_id("log", file.curves), system=system, where=plain(path.name), **log))
     return file
 
 
@@ -168,9 +169,9 @@ def _classes(found: list[tuple[Path, Pasted]]) -> tuple[list[str], dict[str, str
 
 
 def _emotion(label: str) -> str:
-    plain = label.strip().lower()
-    plain = EMOTIONS_ALSO.get(plain, plain)
-    return plain if plain in EMOTIONS else label.strip()
+    usual = label.strip().lower()
+    usual = EMOTIONS_ALSO.get(usual, usual)
+    return usual if usual in EMOTIONS else label.strip()
 
 
 def _read(path: Path) -> Pasted:

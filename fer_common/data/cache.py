@@ -9,14 +9,17 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
+import tokenize
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from fer_common.data.faces import fingerprint
+from fer_common.data.attributes import ATTRIBUTES
+from fer_common.data.faces import IMAGE_SIZE, fingerprint
 
 ARRAYS = ("images", "labels", "usage_code", "row_id")
 LIMIT = 5.0  # GB of faces and features that stay; the variable FERREPRO_CACHE_GB sets another
@@ -116,15 +119,31 @@ def _load(folder: Path, entry: Path) -> dict | None:
     """The arrays behind an index entry; None where there are none or where they are not what they were."""
     try:
         kept = json.loads(entry.read_text())
-        known = kept["fingerprint"]
+        known, left_out = kept["fingerprint"], kept.get("left_out", 0)
+        if not re.fullmatch("[0-9a-f]{16}", known) or not isinstance(left_out, int):
+            return None
         arrays = {name: np.load(folder / known / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
-    except (OSError, EOFError, ValueError, KeyError):
+    # What a damaged index, or the damaged header of an array, makes of json and NumPy.
+    except (OSError, EOFError, ValueError, LookupError, TypeError, SyntaxError, RecursionError, tokenize.TokenError):
+        return None
+    if not _fit(**arrays):
         return None
     # Reading 83 MB and hashing it takes 0.1 s, and a rotten cache would spoil every run silently.
     if fingerprint(*(arrays[name] for name in ARRAYS)) != known:
         return None
     used(folder / known)
-    return arrays | {"fingerprint": known, "left_out": kept.get("left_out", 0)}
+    return arrays | {"fingerprint": known, "left_out": left_out}
+
+
+def _fit(images: np.ndarray, labels: np.ndarray, usage_code: np.ndarray, row_id: np.ndarray) -> bool:
+    """Whether types and shapes are those of faces: other shapes of the same bytes have the same fingerprint."""
+    rows = (row_id.size,)
+    return (
+        (images.dtype, images.shape) == (np.uint8, (*rows, IMAGE_SIZE, IMAGE_SIZE))
+        and labels.shape in (rows, (*rows, len(ATTRIBUTES)))
+        and usage_code.shape == row_id.shape == rows
+        and all(array.dtype.kind in "iu" for array in (labels, usage_code, row_id))
+    )
 
 
 def _store(folder: Path, entry: Path, arrays: dict) -> None:

@@ -158,9 +158,9 @@ def _read(path: Path, merged_test: bool, without_extra: bool) -> dict:
             _check_sums(path)  # what is strange in a damaged archive is its damage
             raise
     except UserError as error:
-        # What begins with the file's name gets its folder, which no form is told, since no usage is read off it.
+        # No form is told the folder of the file, since no usage is to be read off it.
         names_it = path.is_file() and str(error).startswith(path.name)
-        raise UserError(str(path.parent / str(error)) if names_it else f"{path}: {error}") from None
+        raise UserError(f"{str(path).removesuffix(path.name) if names_it else f'{path}: '}{error}") from None
     except NotImplementedError as error:  # Deflate64, for one
         raise UserError(f"{path}: is packed in a way that is not supported ({error}); pack it anew.") from None
     except RuntimeError as error:  # zipfile's word for encrypted members

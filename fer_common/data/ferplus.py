@@ -4,8 +4,11 @@ Its rows are those of FER2013's CSV in the same order. The numbers in its image 
 """
 
 import csv
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
@@ -15,8 +18,11 @@ from fer_common.data.faces import USAGES, FaceData
 VOTES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
 # FER2013's label of the first seven columns; contempt, unknown and not-a-face have none.
 LABEL_OF = np.array([6, 3, 5, 4, 0, 1, 2])
+VOTE = re.compile("[0-9]{1,2}")  # ten people were asked
 # Joined by row about two thirds of the pluralities agree with FER2013, joined wrongly a fifth.
 AGREEMENT = 0.5
+# Nothing longer is FER+: a hostile file is refused before it fills the memory.
+LONGEST_LINE, MOST_ROWS = 1_000, 200_000
 
 
 @dataclass(frozen=True)
@@ -53,8 +59,8 @@ def read(path: Path, data: FaceData) -> Votes:
     """
     try:
         with path.open(newline="") as file:
-            rows = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError) as error:
+            rows = list(csv.reader(_lines(path, file)))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read as FER+ ({error}); expected fer2013new.csv.") from None
     if not rows or tuple(rows[0]) != ("Usage", "Image name", *VOTES):
         raise UserError(f"{path}: its first row is not that of FER+; expected Usage, Image name, {', '.join(VOTES)}.")
@@ -69,11 +75,11 @@ def read(path: Path, data: FaceData) -> Votes:
             f"{path}: row {wrong[0] + 2} is {rows[wrong[0]][0]!r}, and the image in its place {data.usage[wrong[0]]} "
             f"(one of {', '.join(USAGES)}); the two are not in the same order."
         )
-    try:
-        named = np.array([bool(row[1].strip()) for row in rows])
-        votes = Votes(np.array([row[2:] for row in rows], np.uint8), named)
-    except (ValueError, OverflowError) as error:
-        raise UserError(f"{path}: a row does not hold ten numbers of votes ({error}).") from None
+    for number, row in enumerate(rows, 2):
+        if wrong := [vote for vote in row[2:] if not VOTE.fullmatch(vote)]:
+            raise UserError(f"{path}: row {number} has {wrong[0][:20]!r} votes; expected a whole number from 0 to 99.")
+    named = np.array([bool(row[1].strip()) for row in rows])
+    votes = Votes(np.array([row[2:] for row in rows], np.uint8), named)
     clear = votes.plurality >= 0
     for usage in USAGES:
         own = clear & (data.usage == usage)
@@ -84,3 +90,14 @@ def read(path: Path, data: FaceData) -> Votes:
                 "same row; this FER2013 is in another order than the CSV that FER+ was made for."
             )
     return votes
+
+
+def _lines(path: Path, file: TextIO) -> Iterator[str]:
+    """The lines of a file that may be FER+. Raises UserError where there are too many, or one is too long."""
+    for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE + 1), ""), 1):
+        if len(line) > LONGEST_LINE or number > MOST_ROWS:
+            what = f"line {number:,} is longer than {LONGEST_LINE:,} characters"
+            raise UserError(
+                f"{path}: {what if number <= MOST_ROWS else f'has more than {MOST_ROWS:,} lines'}; not FER+."
+            )
+        yield line

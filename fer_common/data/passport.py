@@ -25,13 +25,14 @@ from fer_common.data.faces import EMOTIONS, USAGES, FaceData
 from fer_common.data.fer2013 import OFFICIAL_COUNTS, official_counts
 from fer_common.data.ferplus import Votes
 from fer_common.data.looks import Looks, look
-from fer_common.progress import progress
+from fer_common.progress import plain, progress
 
 # Between the parts of the original the medians differ by less than a tenth; blurring with a 3 × 3 Gaussian takes away
 # more than half of the sharpness.
 ALIKE = 0.75
 # The median distance of an image's grey values from evenly spread ones (Kolmogorov's); the original's is above 0.2.
 EQUALISED = 0.06
+MOST_ROWS = 1_000_000  # of a passport: a hostile one is refused before it fills the memory
 CONSTANT = 13  # images of one grey value that the original has
 
 
@@ -178,7 +179,7 @@ def identical_of(passport: Passport, row_id: np.ndarray) -> np.ndarray:
             f"The passport of {passport.fingerprint} does not say which images are identical; make it anew with "
             "`ferrepro data check --json`."
         )
-    first = np.frombuffer(zlib.decompress(base64.b64decode(passport.pixel_order)), "<i4")
+    first = _order_of(passport)
     number = np.full(max(int(first.max(initial=0)), *(row for group in passport.identical for row in group), 0) + 1, -1)
     number[first] = np.arange(len(first))
     for group in passport.identical:
@@ -241,10 +242,44 @@ def _read(folder: Path, kind: str, type_: type) -> dict:
             if msgspec.json.decode(content, type=_Kind).kind != kind:
                 continue
             made = msgspec.json.decode(content, type=type_)
-        except msgspec.DecodeError as error:
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UserError(f"{path}: {error}; `ferrepro data check --json` makes a passport.") from None
+        if isinstance(made, Passport) and (wrong := _wrong(made)):
+            raise UserError(f"{path}: {wrong}; `ferrepro data check --json` makes a passport.")
         found[made.fingerprint] = made
     return found
+
+
+def _wrong(passport: Passport) -> str:
+    """What no copy of FER2013 can have; empty where there is nothing."""
+    lists = {"twins_in_training": [passport.twins_in_training], "unnamed": [passport.unnamed or []]}
+    lists |= {"identical": passport.identical or [], "alike": passport.alike or []}
+    for name, groups in lists.items():
+        if any(not 0 <= row < MOST_ROWS for group in groups for row in group):
+            return f"{name} names a row below 0 or from {MOST_ROWS:,} on"
+        if name in ("identical", "alike") and not all(groups):
+            return f"{name} has a group without rows"
+    for name, parts in (("counts", passport.counts), ("looks", passport.looks)):
+        if not set(parts) <= set(USAGES):
+            return f"{name} names {min(set(parts) - set(USAGES))!r}; expected {', '.join(USAGES)}"
+    if not passport.counts or not passport.looks:
+        return "it counts no images"
+    try:
+        order = _order_of(passport)
+    except (ValueError, zlib.error) as error:
+        return f"pixel_order cannot be unpacked ({error})"
+    if len(order) and not 0 <= order.min() <= order.max() < MOST_ROWS:
+        return f"pixel_order names a row below 0 or from {MOST_ROWS:,} on"
+    return ""
+
+
+def _order_of(passport: Passport) -> np.ndarray:
+    """int32 (N,): `pixel_order` unpacked, up to MOST_ROWS rows. Raises ValueError or zlib.error."""
+    unpacking = zlib.decompressobj()
+    packed = unpacking.decompress(base64.b64decode(passport.pixel_order or ""), 4 * MOST_ROWS)
+    if passport.pixel_order and not unpacking.eof:
+        raise ValueError(f"it is cut off, or has more than {MOST_ROWS:,} rows")
+    return np.frombuffer(packed, "<i4")
 
 
 def text(passport: Passport) -> str:
@@ -280,13 +315,13 @@ def text(passport: Passport) -> str:
             f"  {crowd.tied:,} ties, {crowd.not_a_face:,} not a face, {crowd.no_emotion_ahead:,} with another answer.",
             f"  From the votes alone, fitted on Training: {100 * crowd.from_votes:.1f} % of PrivateTest.",
         ]
-    return "\n".join([*lines, "", *(passport.remarks or ["Nothing unusual."])])
+    return plain("\n".join([*lines, "", *(passport.remarks or ["Nothing unusual."])]))
 
 
 def text_attributes(passport: AttributePassport) -> str:
     """The passport of a copy of UTKFace for a terminal."""
     lines = [f"{passport.source}: {passport.origin}", f"fingerprint {passport.fingerprint}", ""]
-    return "\n".join(lines + [f"{part:20}{n:8,}" for part, n in passport.counts.items()])
+    return plain("\n".join(lines + [f"{part:20}{n:8,}" for part, n in passport.counts.items()]))
 
 
 def form_of(path: Path) -> str:

@@ -7,11 +7,13 @@ to be used for comparing networks, never for deciding anything about a person.
 There is no official split, and identical files occur, some of them with different labels.
 """
 
-import contextlib
 import io
+import lzma
 import os
 import re
+import struct
 import tarfile
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -32,7 +34,12 @@ GROUP_BEGINS = (0, 13, 20, 40, 60)  # ages; the groups are ours
 OLDEST = 116
 IMAGES = 23_708  # files of the aligned faces as published
 MALFORMED = 0.01  # share of names that may lack a label before it is something else than UTKFace
-DATE = re.compile(r"\d{8}")
+# Nothing larger is UTKFace: a hostile archive is refused before it fills the memory. In files, bytes, bytes and pixels.
+MOST_FILES, LARGEST_FILE, LARGEST_TOTAL, MOST_PIXELS = 200_000, 1 << 25, 1 << 32, 1 << 26
+DATE = re.compile(r"[0-9]{8}")
+# What the standard library makes of damaged archives: of a .zip with a password or packed in an unknown way, too.
+DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, LookupError)
+DAMAGED += (RuntimeError, OverflowError, struct.error)
 WAYS_TO_GET_IT = (
     "pass --attributes PATH or set the variable UTKFACE to a copy (archive or folder of `[age]_[gender]_[race]_[date]` "
     "images; https://susanqq.github.io/UTKFace), or use drawn faces with `--data synthetic`"
@@ -87,7 +94,8 @@ def labels_of(name: str) -> tuple[int, int, int] | None:
     Raises UserError for a value that UTKFace does not have.
     """
     fields = Path(name).name.split("_")
-    values = [field for field in fields[:3] if field.isdigit() and not DATE.match(field)]
+    # `isdigit` alone is true of ² and ٣, too.
+    values = [field for field in fields[:3] if field.isascii() and field.isdigit() and not DATE.match(field)]
     if len(values) < 3 or len(fields) < 4 or not DATE.match(fields[3]):
         return None
     age, gender, ethnicity = map(int, values)
@@ -103,22 +111,25 @@ def labels_of(name: str) -> tuple[int, int, int] | None:
 
 def _read(path: Path) -> dict:
     """What `as_arrays` returns; says what it left out."""
-    images, labels, ids, without = [], [], [], []
+    found = []
     try:
-        for number, (name, content) in enumerate(_files(path)):
-            values = labels_of(name)
-            if values is None:
-                without.append(name)
-                continue
-            age, gender, ethnicity = values
-            group = int(np.searchsorted(GROUP_BEGINS, age, side="right")) - 1
-            images.append(_grey(name, content()))
-            labels.append((group, gender, ethnicity))
-            ids.append(number)
+        for name, content in _files(path):
+            labels = labels_of(name)
+            found.append((name, labels, None if labels is None else _grey(name, content())))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    except (tarfile.ReadError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+    except (*DAMAGED, OSError) as error:
         raise UserError(f"{path}: is damaged or cut off ({error}); download it again.") from None
+    images, labels, ids, without = [], [], [], []
+    for number, (name, values, image) in enumerate(sorted(found, key=lambda item: item[0])):
+        if values is None:
+            without.append(name)
+            continue
+        age, gender, ethnicity = values
+        group = int(np.searchsorted(GROUP_BEGINS, age, side="right")) - 1
+        images.append(image)
+        labels.append((group, gender, ethnicity))
+        ids.append(number)
     if not labels or len(without) > MALFORMED * len(labels):
         raise UserError(
             f"{path}: not UTKFace: {len(without):,} of {len(without) + len(labels):,} images have no name like "
@@ -136,28 +147,50 @@ def _grey(name: str, content: bytes) -> np.ndarray:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        image = Image.open(io.BytesIO(content)).convert("L")
-    except (UnidentifiedImageError, OSError) as error:
+        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
+            image = Image.open(io.BytesIO(content), formats=("JPEG", "PNG"))
+        if image.width * image.height > MOST_PIXELS:
+            raise UserError(f"{name}: says that it has {image.width:,} × {image.height:,} pixels; no face of UTKFace.")
+        image = image.convert("L")
+    except Image.DecompressionBombError:
+        raise UserError(f"{name}: says that it is huge; no face of UTKFace.") from None
+    # What Pillow makes of damaged files.
+    except (UnidentifiedImageError, OSError, ValueError, LookupError, SyntaxError, struct.error, zlib.error) as error:
         raise UserError(f"{name}: no image ({error}).") from None
     return np.asarray(image.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BILINEAR))
 
 
 def _files(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """(name, its content when called) of every image in a folder or an archive, by name."""
-    ending = (".jpg", ".jpeg", ".png")
+    """(name, its content when called, before the next is asked for) of every image in a folder or an archive, as they
+    come: going back in a compressed one would unpack it again for every file. Raises UserError for one that is too
+    large."""
     if path.is_dir():
         inside = [file for file in sorted(path.iterdir()) if file.name.lower().endswith((".tar.gz", ".tgz", ".zip"))]
         if len(inside) == 1:
             path = inside[0]
-    with contextlib.ExitStack() as stack:
-        if path.is_dir():
-            found = [(str(f.relative_to(path)), f.read_bytes) for f in path.rglob("*") if f.is_file()]
-        elif path.suffix.lower() == ".zip":
-            archive = stack.enter_context(zipfile.ZipFile(path))
-            found = [(name, lambda name=name: archive.read(name)) for name in archive.namelist()]
-        else:
-            # Read in the archive's order: going back in a compressed one would unpack it again for every file.
-            archive = stack.enter_context(tarfile.open(path))
-            found = [(m.name, archive.extractfile(m).read()) for m in archive if m.isfile()]
-            found = [(name, lambda content=content: content) for name, content in found]
-        yield from sorted((item for item in found if item[0].lower().endswith(ending)), key=lambda item: item[0])
+    total = 0
+    for number, (name, size, content) in enumerate(_members(path), 1):
+        total += size
+        if size > LARGEST_FILE:
+            raise UserError(f"{name}: has {size:,} bytes; no face of UTKFace has more than {LARGEST_FILE:,}.")
+        if number > MOST_FILES or total > LARGEST_TOTAL:
+            raise UserError(f"holds more than {MOST_FILES:,} files or {LARGEST_TOTAL:,} bytes; UTKFace is smaller.")
+        if name.lower().endswith((".jpg", ".jpeg", ".png")):
+            yield name, content
+
+
+def _members(path: Path) -> Iterator[tuple[str, int, Callable[[], bytes]]]:
+    """(name, bytes that it says to have, its content) of every file in a folder or an archive."""
+    if path.is_dir():
+        for file in path.rglob("*"):
+            if file.is_file():
+                yield str(file.relative_to(path)), file.stat().st_size, file.read_bytes
+    elif path.suffix.lower() == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                yield info.filename, info.file_size, lambda info=info: archive.open(info).read(info.file_size)
+    else:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                if member.isfile():
+                    yield member.name, member.size, lambda member=member: archive.extractfile(member).read()

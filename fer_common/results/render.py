@@ -140,12 +140,8 @@ def markdown(rows: Iterable[dict] | pd.DataFrame) -> str:
     table = pd.DataFrame(rows, dtype=object).fillna("")
     if not len(table):
         return "Nothing ran yet."
-    cells = [[_cell(value) for value in row] for row in table.itertuples(index=False)]
-    return tabulate(cells, [_cell(name) for name in table.columns], "pipe", disable_numparse=True)
-
-
-def _cell(value) -> str:
-    return " ".join(str(value).replace("\\", "\\\\").replace("|", "\\|").split())
+    cells = [[progress.cell(value) for value in row] for row in table.itertuples(index=False)]
+    return tabulate(cells, [progress.cell(name) for name in table.columns], "pipe", disable_numparse=True)
 
 
 # Files
@@ -189,8 +185,16 @@ def read(folder: Path, names: Iterable[str]) -> dict[str, pd.DataFrame]:
 
 
 def read_spread(path: Path) -> list[dict]:
-    """The rows of a `seed_spread.csv`."""
-    return _read(path).to_dict("records")
+    """The rows of a `seed_spread.csv`. Raises UserError where it cannot be read, or a row lacks what it has to say."""
+    rows = _read(path).to_dict("records")
+    for number, row in enumerate(rows, 2):
+        if not (row.get("metric") and isinstance(row.get("image_set"), ImageSet) and _is_spread(row.get("sd"))):
+            raise UserError(f"{path}, row {number}: no metric, image set or spread; `ferrepro tables` writes it anew.")
+    return rows
+
+
+def _is_spread(value) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value) and value >= 0
 
 
 def _with_columns(table: pd.DataFrame) -> pd.DataFrame:
@@ -214,9 +218,14 @@ def _joined(value) -> str:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    if path.stat().st_size < 2:
-        return pd.DataFrame()
-    table = pd.read_csv(path, dtype=dict.fromkeys(TEXTS, str), low_memory=False)
+    try:
+        if path.stat().st_size < 2:
+            return pd.DataFrame()
+        table = pd.read_csv(path, dtype=dict.fromkeys(TEXTS, str), low_memory=False)
+    except (OSError, ValueError, OverflowError) as error:
+        raise UserError(f"{path}: is no table ({error}); `ferrepro tables` writes it anew.") from None
+    if not isinstance(table.index, pd.RangeIndex):
+        raise UserError(f"{path}: has rows of more cells than its header; `ferrepro tables` writes it anew.")
     for name in table.columns.intersection(TEXTS):
         table[name] = table[name].fillna("")
     names = [field.name for field in fields(ImageSet)]
@@ -381,7 +390,7 @@ def found(runs: pd.DataFrame, folder: Path) -> str:
             lines.append(f"  {number:,} {why}: {where.get(why, 'runs.csv names them')}")
     for _, row in runs[runs["left_out"] == "damaged"].iterrows() if len(runs) else ():
         lines.append(f"  wrong: {row['run']}: {row['says']}")
-    return "\n".join([*lines, f"Tables are in {folder}."])
+    return progress.plain("\n".join([*lines, f"Tables are in {folder}."]))
 
 
 def scored(group: Group, scores: Scores, printed: Sequence, record: Record) -> str:

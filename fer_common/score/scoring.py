@@ -172,7 +172,11 @@ def make_record(name: str, path: Path, card: Card, data: FaceData, asked: Asked,
         parameters=asked.parameters,
         epochs_run=1,
         backend=asked.reader,
-        notes=[*(["flip test-time augmentation"] if tta == "flip" else []), *mixed],
+        notes=[
+            *(["flip test-time augmentation"] if tta == "flip" else []),
+            *mixed,
+            *(f"copy: {said}" for said in data.notes),
+        ],
         details={
             "batch": dataclasses.asdict(asked.moves) if asked.moves else {},
             "statistics": asked.statistics,

@@ -87,9 +87,7 @@ def _totals(file: ClaimsFile, matrix: ConfusionMatrix, kind: Kind, rounding: Rou
         lines = dict(zip(file.classes, zip(*cells)))
     else:
         lines = {"all classes": [cell for row in cells for cell in row]}
-    runs = file.n_runs or 1
-    found = {name: counts.totals(tuple(line), UP_TO * runs) for name, line in lines.items()}
-    return {name: own[own % runs == 0] // runs for name, own in found.items()}
+    return {name: counts.totals(tuple(line), UP_TO, file.n_runs or 1) for name, line in lines.items()}
 
 
 def confusion_matrix(file: ClaimsFile, roundings: Sequence[Rounding]) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from fer_common.audit.printed import Bounds, Rounding, bounds, mean, overlap, pe
 from fer_common.claims import TOTALS, ClaimsFile, Report
 
 METRICS = ("precision", "recall", "f1")
-ANY = 10**7  # images, where nobody knows how many
+ANY = 10**7  # images, where nobody knows how many; whole counts of more are not searched
 
 
 @dataclass
@@ -79,6 +79,8 @@ def read(file: ClaimsFile, report: Report, rounding: Rounding) -> Read:
         result.uncompared.append("whole counts: no supports are printed")
     elif (file.n_runs or 1) > 1:
         _recalls_over_runs(file, report, result)
+    elif result.n_images > ANY:
+        result.uncompared.append(f"whole counts: {result.n_images:,} images are too many to search")
     else:
         among = result.n_images if not others else ANY
         result.options = {label: counts.row_options(row, among) for label, row in rows.items()}
