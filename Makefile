@@ -2,6 +2,7 @@
 # make lint        format, likely mistakes, types
 # make quick      the tests that train nothing, in a minute and a half
 # make test        all tests
+# make fuzz        every reader against 20,000 damaged files, which takes an hour; `make test` has 300 each
 # make results     tables, audit and pages anew from the committed records, in their one right order
 # make smoke       every paper on a subset of 2,000 images, in minutes
 # make bench       loading, training, augmentation, extraction, the audit, folds, light and heavy networks, tables, sweeps (installs PyTorch, a peer)
@@ -16,7 +17,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 # Own runs and tables go here, so that the committed ones under results/ stay as they are.
 OUT ?= build
 
-.PHONY: reproduce lint quick test results smoke bench
+.PHONY: reproduce lint quick test fuzz results smoke bench
 .DELETE_ON_ERROR:
 
 $(READY): setup.cfg pyproject.toml constraints.txt
@@ -57,6 +58,9 @@ quick: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --durations=5
+
+fuzz: $(READY)
+	FERREPRO_FUZZ=20000 $(BIN)/python -m pytest --numprocesses auto tests/fuzz
 
 results: $(READY)
 	$(BIN)/ferrepro tables

@@ -25,8 +25,14 @@ PUBLIC = ImageSet(("PublicTest",), ("select",))
 FITTED = ImageSet(("Training",), ("fit",))
 MISTAKES: dict[tuple[str, str], tuple[str, str]] = {
     ("cnn", "without_private_80_20"): ("split", "test images drawn from the pool of the training images"),
-    ("cnn", "without_private_80_20_grouped"): ("split", "the same, identical images on one side"),
-    ("cnn", "without_private_80_20_alike"): ("split", "the same, nearly identical images too"),
+    ("cnn", "without_private_80_20_grouped"): (
+        "split",
+        "test images drawn from the pool, identical images on one side",
+    ),
+    ("cnn", "without_private_80_20_alike"): (
+        "split",
+        "test images drawn from the pool, nearly identical images on one side",
+    ),
     ("cnn", "folds_without_private"): ("split", "five folds of one pool"),
     ("cnn", "evaluation_tenth"): ("split", "a tenth of Training called evaluation set"),
     ("cnn", "public_fitted"): ("split", "PublicTest trained on, too"),
@@ -35,7 +41,10 @@ MISTAKES: dict[tuple[str, str], tuple[str, str]] = {
     ("cnn", "undersample_without_private"): ("before the split", "classes balanced by a smaller draw before the split"),
     ("cnn", "mirror_without_private"): ("before the split", "mirror images added before the split"),
     ("standardised", "transforms_without_private"): ("before the split", "scaler fitted on the test images, too"),
-    ("standardised", "without_private_80_20"): ("before the split", "the same, scaler fitted on training images alone"),
+    ("standardised", "without_private_80_20"): (
+        "before the split",
+        "test images drawn from the pool, the scaler fitted on training images alone",
+    ),
     ("batch_attention", "official"): ("batch", "attention over the images of a batch"),
     ("blurred", "official"): ("images", "a blurred copy"),
     ("equalised", "official"): ("images", "a copy with equalised histograms"),
@@ -129,7 +138,7 @@ def _orders(group: Group, key: tuple[str, str]) -> Iterator[dict]:
 
 def _standardised(group: Group, official: Group, scores: Scores) -> float:
     """Accuracy on the printed images, were their classes as frequent as in PrivateTest: the mean over seeds."""
-    image_set = scores.of(group.runs[0]).protocol["scored"]
+    image_set = _test_set(group, scores)
     mix = _matrix(official.runs[0], HONEST, scores).sum(1)
     of_runs = []
     for run in group.runs:
@@ -160,7 +169,17 @@ def _of(runs: Iterable[FinishedRun], image_set: ImageSet, metric: str, scores: S
 
 def _printed(group: Group, metric: str, scores: Scores) -> BySeed:
     """What the protocol calls its test images, and prints."""
-    return _of(group.runs, scores.of(group.runs[0]).protocol["scored"], metric, scores)
+    return _of(group.runs, _test_set(group, scores), metric, scores)
+
+
+def _test_set(group: Group, scores: Scores) -> ImageSet:
+    """What is held out of the parts that are fitted; where nothing is, PrivateTest."""
+    found = scores.of(group.runs[0])
+    scored = found.protocol.get("scored")
+    if scored and scored.pooled:
+        return scored
+    held_out = ImageSet(("Training",), ("score",))
+    return held_out if held_out in found.sets else HONEST
 
 
 def _private(group: Group, metric: str, scores: Scores) -> BySeed:

@@ -147,3 +147,23 @@ def test_differences_are_paired_over_seeds():
     wider = prices.Difference.of({0: (0.7, 0.03)}, {0: (0.6, 0.04), 1: (0.5, 0.04)})
     assert wider.seeds == 1 and wider.high - wider.mean == pytest.approx(1.96 * 0.05)
     assert prices.Difference.of({0: (0.7, 0.0)}, {1: (0.7, 0.0)}) is None
+
+
+def test_what_is_held_out_of_the_fitted_parts_is_what_is_printed(tmp_path):
+    """A tenth of Training beside two whole parts; PrivateTest where PublicTest is fitted too and nothing is held out."""
+    made(tmp_path)
+    tenth = np.repeat(("fit", "score", "score", "score"), (540, 60, 200, 200))
+    held_out = predictions(20, (0.9, 0.6, 0.6), role=tenth, epochs=(13,))
+    put(tmp_path, record(paper="laboratory", system="cnn", protocol="evaluation_tenth"), held_out)
+    both = np.repeat(("fit", "fit", "score"), (600, 200, 200))
+    put(
+        tmp_path,
+        record(paper="laboratory", system="cnn", protocol="public_fitted", seed=1),
+        predictions(21, (0.9, 0.9, 0.65), role=both, epochs=(13,)),
+    )
+    found = priced(tmp_path)
+    right = held_out.probabilities[-1][540:600].argmax(1) == held_out.label[540:600]
+    printed = found.loc["a tenth of Training called evaluation set", "accuracy"]["printed_value"]
+    assert printed == pytest.approx(right.mean()) and printed > 0.7
+    row = found.loc["PublicTest trained on, too", "accuracy"]
+    assert row["printed_value"] == pytest.approx(0.65, abs=1e-3) and row["leak"] == pytest.approx(0.0, abs=1e-9)
