@@ -90,8 +90,11 @@ def test_balanced_images_are_told_at_the_mix_of_the_real_ones(tmp_path):
 
 POOLS = {
     "without_private_80_20": ("test images drawn from the pool of the training images", 0.8 * 1200 / 3150),
-    "without_private_80_20_grouped": ("the same, identical images on one side", 0.8 * 600 / 3150),
-    "without_private_80_20_alike": ("the same, nearly identical images too", 0.0),
+    "without_private_80_20_grouped": (
+        "test images drawn from the pool, identical images on one side",
+        0.8 * 600 / 3150,
+    ),
+    "without_private_80_20_alike": ("test images drawn from the pool, nearly identical images on one side", 0.0),
 }
 
 
@@ -150,7 +153,7 @@ def test_differences_are_paired_over_seeds():
 
 
 def test_what_is_held_out_of_the_fitted_parts_is_what_is_printed(tmp_path):
-    """A tenth of Training beside two whole parts; PrivateTest where PublicTest is fitted too and nothing is held out."""
+    """A tenth of Training beside two whole parts; PrivateTest where PublicTest is fitted too and nothing is left."""
     made(tmp_path)
     tenth = np.repeat(("fit", "score", "score", "score"), (540, 60, 200, 200))
     held_out = predictions(20, (0.9, 0.6, 0.6), role=tenth, epochs=(13,))
