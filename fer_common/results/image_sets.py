@@ -96,15 +96,19 @@ def of_protocol(predictions: Predictions) -> dict[str, ImageSet]:
         "unseen": ("score",),
         "fitted": ("fit",),
     }
+    # Where nothing is held out of what was pooled, the usage that is kept aside is what it scores.
+    scored = np.isin(predictions.role, wanted["scored"])
+    held_out = bool((scored & np.isin(predictions.usage, drawn_from)).any()) or not scored.any()
     found = {}
     for name, roles in wanted.items():
-        there = np.isin(predictions.role, roles) & np.isin(predictions.usage, drawn_from if pooled else EVERY_USAGE)
+        together = pooled and (held_out or name == "fitted")
+        there = np.isin(predictions.role, roles) & np.isin(predictions.usage, drawn_from if together else EVERY_USAGE)
         if folded:
             there &= predictions.of_folds == "out_of_fold"
         if there.any():
-            usages = drawn_from if pooled else _present(EVERY_USAGE, predictions.usage[there])
+            usages = drawn_from if together else _present(EVERY_USAGE, predictions.usage[there])
             of: Of = "out_of_fold" if folded else "images"
-            found[name] = ImageSet(usages, _present(ROLES, predictions.role[there]), of, pooled)
+            found[name] = ImageSet(usages, _present(ROLES, predictions.role[there]), of, together)
     return found
 
 

@@ -26,7 +26,7 @@ from fer_common.results import image_sets
 from fer_common.results.groups import FinishedRun, Group
 from fer_common.results.image_sets import ImageSet
 
-VERSION = 1  # raise when image sets or what is kept of them change: what was kept is then made anew
+VERSION = 2  # raise when image sets or what is kept of them change: what was kept is then made anew
 
 RUNNING = {"accuracy": "running_accuracy", "log_loss": "running_loss"}
 

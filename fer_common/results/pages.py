@@ -395,8 +395,9 @@ def by_protocol(protocols: pd.DataFrame, paper, systems: list[str]) -> str:
     """What each protocol scores and gets, for some systems; full runs on FER2013, in the order of the script."""
     rows = []
     own = _full(protocols, paper.id)
+    planned = [protocol for words in paper.plan.values() for protocol in words]
     for system in systems:
-        for protocol in paper.protocols:
+        for protocol in dict.fromkeys((*paper.protocols, *planned)):
             for _, row in own.iterrows():
                 if (row["system"], row["protocol"]) == (system, protocol):
                     named = {"system": system} if len(systems) > 1 else {}

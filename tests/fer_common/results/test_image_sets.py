@@ -63,6 +63,13 @@ def test_a_fold_alone_is_scored_on_what_it_held_out():
     assert ImageSet(("PrivateTest",), ("score",)) in image_sets.of_predictions(found)
 
 
+def test_what_is_kept_aside_is_scored_where_nothing_of_the_pool_is():
+    found = predictions(2, (0.9, 0.9, 0.5), role=np.repeat(("fit", "fit", "score"), (600, 200, 200)))
+    of_protocol = image_sets.of_protocol(found)
+    assert of_protocol["scored"] == of_protocol["unseen"] == ImageSet(("PrivateTest",), ("score",))
+    assert of_protocol["fitted"] == ImageSet(("Training", "PublicTest"), ("fit",), pooled=True)
+
+
 @pytest.mark.parametrize(
     ("image_set", "name"),
     [
