@@ -122,7 +122,7 @@ def parallel(columns: Mapping[str, Sequence[Fraction]]) -> dict[str, Fraction]:
 
 
 LONG = 500  # epochs; of a line so long not every part is looked at
-STEPS = 30_000_000  # comparisons of two values, a second or two
+STEPS = 100_000_000  # comparisons of two values, a second or two
 BEGUN = 500  # comparisons in the time that it takes to begin any
 
 

@@ -13,6 +13,7 @@ import re
 import shutil
 import sys
 import tokenize
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -124,7 +125,17 @@ def _load(folder: Path, entry: Path) -> dict | None:
             return None
         arrays = {name: np.load(folder / known / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
     # What a damaged index, or the damaged header of an array, makes of json and NumPy.
-    except (OSError, EOFError, ValueError, LookupError, TypeError, SyntaxError, RecursionError, tokenize.TokenError):
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        LookupError,
+        TypeError,
+        SyntaxError,
+        RecursionError,
+        tokenize.TokenError,
+        zipfile.BadZipFile,
+    ):
         return None
     if not _fit(**arrays):
         return None

@@ -203,13 +203,15 @@ def _shown(sweep: Sweep) -> Iterator:
 
 @contextlib.contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM ends a sweep as Ctrl-C does."""
+    """SIGTERM ends a sweep as Ctrl-C does; and SIGINT does so too where a shell had it ignored, as of what it starts in
+    the background, which the runs would inherit."""
 
     def interrupt(number, frame):
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -65,7 +65,7 @@ def test_roles_are_those_of_the_committed_records(real):
     assert {paper for paper, _ in committed} <= set(PAPERS) and len(committed) > 15
     for (paper, word), path in committed.items():
         record, _, predictions = records.read(path)
-        prepared, role = load(paper).protocols[word].split(faces, record.seed, record.fold)
+        prepared, role = load(paper).choices()[word].split(faces, record.seed, record.fold)
         if record.task == "expression":
             np.testing.assert_array_equal(predictions.role, role, err_msg=str(path))
             np.testing.assert_array_equal(predictions.row_id, prepared.row_id, err_msg=str(path))

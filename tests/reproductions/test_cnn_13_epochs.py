@@ -205,7 +205,7 @@ def test_a_second_process_on_the_same_run_says_so_and_stops(tmp_path):
     first = start(*SHORT, *SMALL, "--runs", tmp_path)
     assert wait_for(first, lambda: any(tmp_path.glob("*/*/.*/pid")))
     second = run_here(*SHORT, *SMALL, "--runs", tmp_path, check=False)
-    assert second.returncode == 1
+    assert second.returncode == experiment.BUSY
     assert f"is being made by another process (pid {first.pid})" in second.stderr
     first.communicate(timeout=300)
     assert first.returncode == 0 and len(folders(tmp_path)) == 1

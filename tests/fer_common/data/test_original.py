@@ -71,7 +71,7 @@ def test_a_run_says_so_before_it_starts(copy, monkeypatch, capsys):
     from reproductions import load
 
     mirrored = dataclasses.replace(copy, images=copy.images[:, :, ::-1])
-    monkeypatch.setattr(running, "load", lambda *_: (mirrored, None))
+    monkeypatch.setattr(running, "load", lambda *_: running.Copies(mirrored, None))
     own = load("cnn_13_epochs")
     run = running._prepared(own, "cnn", "official", own.systems["cnn"], paper.Options(), set())
     assert run.record.notes == ["copy: Its images are mirrored."]

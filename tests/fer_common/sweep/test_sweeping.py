@@ -4,9 +4,11 @@ them, bit for bit."""
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -170,6 +172,8 @@ def test_an_interrupted_sweep_keeps_the_epochs_of_its_runs(tmp_path):
 def test_ray_survives_the_loss_of_a_machine_of_workers_and_of_the_driver(tmp_path, one_after_another, monkeypatch):
     pytest.importorskip("ray", reason="no Ray")
     monkeypatch.setenv(SUBREAPER, "true")
+    short = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # the path of a Unix socket has 107 signs at most
+    monkeypatch.setenv("RAY_TMPDIR", short)
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
@@ -189,6 +193,7 @@ def test_ray_survives_the_loss_of_a_machine_of_workers_and_of_the_driver(tmp_pat
         assert again.wait(900) == 0, (tmp_path / "sweep.log").read_text()
     finally:
         cluster.shutdown()
+        shutil.rmtree(short, ignore_errors=True)
     assert_same_records(tmp_path / "runs", one_after_another)
     logs = "".join(path.read_text() for path in (tmp_path / "runs").glob("*/*/.*.log"))
     assert logs.count("record: ") == RUNS, "no run was made twice"
