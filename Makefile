@@ -70,6 +70,7 @@ results: $(READY)
 smoke: $(READY)
 	@$(CHOOSE_DATA); \
 	$(BIN)/ferrepro run --all --preset smoke --runs $(OUT)/smoke/$$data/runs $$options && \
+	$(BIN)/ferrepro lab --preset smoke --seeds 1 --runs $(OUT)/smoke/$$data/runs $${options:+--data $$data} && \
 	$(BIN)/ferrepro tables --runs $(OUT)/smoke/$$data/runs --tables $(OUT)/smoke/$$data/tables
 
 bench: $(READY)

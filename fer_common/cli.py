@@ -16,7 +16,7 @@ import tyro
 
 from fer_common import NoData, UserError, __version__, experiment, files, records
 from fer_common.experiment import RUNS, values
-from fer_common.progress import plain
+from fer_common.progress import plain, say
 from reproductions import PAPERS, load
 
 ROOT = Path(__file__).parent.parent
@@ -50,9 +50,9 @@ def main() -> None:
         if arguments[:1] == ["run"] and arguments[1:2] and not arguments[1].startswith("-"):
             return experiment.command(load(arguments[1]), arguments[2:])
         if arguments in (["run", "--help"], ["run", "-h"]):
-            return print(run_help())
+            return say(run_help())
         if arguments[:1] == ["--version"]:
-            return print(f"ferrepro {__version__}")
+            return say(f"ferrepro {__version__}")
         if arguments and not arguments[0].startswith("-"):
             values.one_of("command", arguments[0], COMMANDS)
         if arguments[:1] == ["plan"] and "--" in arguments:
@@ -65,7 +65,7 @@ def main() -> None:
             commands, prog = GROUPS[arguments[0]], f"ferrepro {arguments.pop(0)}"
         tyro.extras.subcommand_cli_from_dict(commands, prog=prog, description=DESCRIPTION, args=arguments or ["--help"])
     except UserError as error:
-        print(f"error: {plain(error)}", file=sys.stderr)
+        say(f"error: {error}", error=True)
         sys.exit(3 if isinstance(error, NoData) else 1)
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -75,7 +75,7 @@ def main() -> None:
             raise
         sys.exit(plain(f"error: {error.filename}: {error.strerror}."))
     except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
+        say("\ninterrupted", error=True)
         sys.exit(130)
 
 
@@ -89,9 +89,9 @@ def list_papers(paper: tyro.conf.Positional[str | None] = None, runs: Path = RUN
     from fer_common import listing
 
     if paper is None:
-        print(listing.all_papers({name: load(name) for name in PAPERS}, runs))
+        say(listing.all_papers({name: load(name) for name in PAPERS}, runs))
     else:
-        print(listing.one_paper(paper, load(paper), runs))
+        say(listing.one_paper(paper, load(paper), runs))
 
 
 def best(n: int = 12, tables: Path = TABLES) -> None:
@@ -105,7 +105,7 @@ def best(n: int = 12, tables: Path = TABLES) -> None:
     from fer_common.results import render
 
     found = render.read(tables, ("summary", "runs"))
-    print(showing.best(found["summary"], found["runs"], n))
+    say(showing.best(found["summary"], found["runs"], n))
 
 
 def report(
@@ -140,7 +140,7 @@ def report(
         built.draw(out / "figures")
         source = reporting.Source(built.tables, built.found, built.papers.loaded, records, out / "figures")
     path = reporting.write(source, out, run_pages=runs)
-    print(f"report: {path}")
+    say(f"report: {path}")
     if open:
         import webbrowser
 
@@ -171,8 +171,8 @@ def explain(claim: tyro.conf.Positional[str], tables: Path = TABLES) -> None:
         raise UserError(f"{claim} is no headline claim of an accuracy; there is {listed}.")
     for each in asked:
         ways = explaining.ways(each, found["comparison"], found["protocol_prices"])
-        print(explaining.text(each, ways, found["protocol_prices"]))
-        print()
+        say(explaining.text(each, ways, found["protocol_prices"]))
+        say()
 
 
 def show_one(name: tyro.conf.Positional[str], tables: Path = TABLES) -> None:
@@ -185,7 +185,7 @@ def show_one(name: tyro.conf.Positional[str], tables: Path = TABLES) -> None:
     from fer_common import showing
     from fer_common.results import render
 
-    print(showing.show(name, render.read(tables, ("comparison",)), Papers().loaded, RUNS))
+    say(showing.show(name, render.read(tables, ("comparison",)), Papers().loaded, RUNS))
 
 
 def run() -> None:
@@ -285,20 +285,24 @@ def plan(
         cores=cores,
         memory_gb=memory_gb,
     )
-    committed = ROOT / RUNS
-    roots = [runs] if runs.resolve() == committed.resolve() else [runs, committed]
-    known = [records.read_record(path) for root in roots for path in records.find(root)]
-    lines = planning.make(loaded, choice, known)
+    lines = planning.make(loaded, choice, _known(runs))
     if not lines:
         raise UserError("That is no run: none of these papers has such a system under such a protocol.")
     found = _states(lines).all()
     done = {name for name, state in found.items() if state.kind == "done"}
-    print(planning.summary(lines, done))
+    say(planning.summary(lines, done))
     if out:
         planning.write(lines, out)
-        print(f"plan: {out}\nnext: ferrepro sweep {out}")
+        say(f"plan: {out}\nnext: ferrepro sweep {out}")
     else:
-        print("--out plan.jsonl writes it, for `ferrepro sweep plan.jsonl`.")
+        say("--out plan.jsonl writes it, for `ferrepro sweep plan.jsonl`.")
+
+
+def _known(runs: Path) -> list[records.Record]:
+    """The records that tell how long runs take."""
+    committed = ROOT / RUNS
+    roots = [runs] if runs.resolve() == committed.resolve() else [runs, committed]
+    return [records.read_record(path) for root in roots for path in records.find(root)]
 
 
 FURTHER: list[str] = []
@@ -346,7 +350,7 @@ def sweep(
             f"{len(failed)} of {len(found)} runs failed{blocked}; `ferrepro status {plan}` says why, "
             f"`ferrepro sweep {plan} --retry` takes them up again."
         )
-    print(f"{len(found)} runs are there; ferrepro tables makes their tables")
+    say(f"{len(found)} runs are there; ferrepro tables makes their tables")
 
 
 def status(plan: tyro.conf.Positional[Path], brief: bool = False) -> None:
@@ -360,7 +364,7 @@ def status(plan: tyro.conf.Positional[Path], brief: bool = False) -> None:
     from fer_common.sweep import plan as planning
     from fer_common.sweep import state
 
-    print(state.text(_states(planning.read(plan)), verbose=not brief))
+    say(state.text(_states(planning.read(plan)), verbose=not brief))
 
 
 def gather(folders: tyro.conf.Positional[tuple[Path, ...]], runs: Path = RUNS) -> None:
@@ -376,9 +380,9 @@ def gather(folders: tyro.conf.Positional[tuple[Path, ...]], runs: Path = RUNS) -
     if not folders:
         raise UserError("Say which folders of records to gather.")
     found = gathering.gather(folders, runs)
-    print(f"{len(found.new)} records are new in {runs}, {len(found.same)} were there, {len(found.refused)} are refused")
+    say(f"{len(found.new)} records are new in {runs}, {len(found.same)} were there, {len(found.refused)} are refused")
     for path, says in found.refused.items():
-        print(f"refused: {path}: {says}", file=sys.stderr)
+        say(f"refused: {path}: {says}", error=True)
     if found.refused:
         sys.exit(1)
 
@@ -413,20 +417,20 @@ def run_all(arguments: list[str]) -> None:
     for number, name in enumerate(PAPERS):
         spent = (time.monotonic() - started) / 60
         left = f", about {spent / number * (len(PAPERS) - number):.0f} minutes left" if number else ""
-        print(f"{number + 1} of {len(PAPERS)}{left}: {name}", flush=True)
+        say(f"{number + 1} of {len(PAPERS)}{left}: {name}")
         command = [sys.executable, "-m", f"reproductions.{name}", "--system", "all", *arguments]
         if drawn_where_missing and load(name).attributes:
             try:
                 utkface.find()
             except NoData as error:
-                print(f"{name}: {error} This smoke run draws them.")
+                say(f"{name}: {error} This smoke run draws them.")
                 command += ["--data", "synthetic"]
         status = subprocess.run(command, check=False).returncode
         if status == 2 and not number:  # the command line's own, which says the same of every paper
             sys.exit(2)
         if status:
             failed.append(name)
-    print(f"{len(PAPERS)} papers in {(time.monotonic() - started) / 60:.0f} minutes, {len(failed)} with failures")
+    say(f"{len(PAPERS)} papers in {(time.monotonic() - started) / 60:.0f} minutes, {len(failed)} with failures")
     if failed:
         raise UserError(f"{len(failed)} papers with failures: {', '.join(failed)}.")
 
@@ -445,22 +449,21 @@ def lab(
         preset: `smoke` for 2,000 images.
         runs: where the records are and go.
     """
-    paper = load("laboratory")
-    given = ["--preset", preset, "--runs", str(runs), *(["--data", data] if data else [])]
-    planned = [
-        (system, protocol, seed)
-        for seed in range(seeds)
-        for system, protocols in paper.plan.items()
-        for protocol in protocols
-    ]
-    started = time.monotonic()
-    for number, (system, protocol, seed) in enumerate(planned):
-        spent = (time.monotonic() - started) / 60
-        left = f", about {spent / number * (len(planned) - number):.0f} minutes left" if number else ""
-        print(f"{number + 1} of {len(planned)}{left}: {system}, {protocol}, seed {seed}", flush=True)
-        chosen = ["--system", system, "--protocol", protocol, "--seed", str(seed), *given]
-        experiment.command(paper, chosen)
-    print(f"{len(planned)} runs are there; ferrepro tables makes their tables")
+    from fer_common.sweep import plan as planning
+
+    if seeds < 1:
+        raise UserError(f"--seeds {seeds}: one or more.")
+    paper, known = load("laboratory"), _known(runs)
+    lines = []
+    for seed in range(seeds):  # a whole price list first, its interval afterwards
+        choice = planning.Choice(seeds=(seed,), preset=preset, data=data, runs=runs)
+        lines += planning.make({paper.id: paper}, choice, known)
+    done = {name for name, state in _states(lines).all().items() if state.kind == "done"}
+    missing = [line for line in lines if line.id not in done]
+    for number, line in enumerate(missing):
+        say(f"{line.id}: {planning.total(lines, done | {before.id for before in missing[:number]})}")
+        experiment.command(paper, line.argv[2:])
+    say(f"{len(lines)} runs are there; ferrepro tables makes their tables")
 
 
 class Built:
@@ -532,24 +535,24 @@ def tables(
     built.draw(tables.parent / "figures")
     found = built.found
     if claims == "headline":
-        print(answers.latex(found) if format == "latex" else answers.text(found))
+        say(answers.latex(found) if format == "latex" else answers.text(found))
         return
     if format == "latex":
         raise UserError(
             "--format latex prints the headline claims: say --claims headline; results/tables has the rest."
         )
-    print(render.overview(built.tables, built.spread))
-    print(render.found(built.tables["runs"], tables))
+    say(render.overview(built.tables, built.spread))
+    say(render.found(built.tables["runs"], tables))
     if built.unjudged:
-        print("This is no checkout of the suite: without its committed records a single run of yours is not judged.")
+        say("This is no checkout of the suite: without its committed records a single run of yours is not judged.")
     unfinished = list(Path(runs).glob("*/*/.*.partial/checkpoint.npz"))
     if unfinished:
         names = ", ".join(path.parent.name for path in unfinished)
-        print(f"{len(unfinished)} unfinished runs, which the same command goes on with: {names}")
+        say(f"{len(unfinished)} unfinished runs, which the same command goes on with: {names}")
     listed = built.tables["runs"]
     ran = listed["paper"].dropna() if len(listed) else ()  # a damaged record says no paper
     if strangers := set(ran) - {"", RELEASED, *PAPERS}:
-        print(f"Not registered, so that no claim stands beside their runs: {', '.join(sorted(strangers))}. {REGISTER}")
+        say(f"Not registered, so that no claim stands beside their runs: {', '.join(sorted(strangers))}. {REGISTER}")
     if built.wrong:
         raise UserError(f"{len(built.wrong)} records are wrong and left out; `ferrepro check {runs}` says more.")
 
@@ -626,16 +629,16 @@ def audit(
         rows += own
         if json:
             continue
-        print(auditor.summary(file, found) if not (papers or verbose) else auditor.told(file, found, verbose))
-        print()
+        say(auditor.summary(file, found) if not (papers or verbose) else auditor.told(file, found, verbose))
+        say()
     if json:
         print(dumps(rows, indent=1, ensure_ascii=False))
     if write and not json:
-        print(f"claims file written to {write}: name the paper, the places and the headline, and audit it again")
+        say(f"claims file written to {write}: name the paper, the places and the headline, and audit it again")
     if out:
         auditor.write(rows, out)
         if not json:
-            print(f"audit written to {out} as csv and md")
+            say(f"audit written to {out} as csv and md")
     if strict and any(row["verdict"] == "inconsistent" for row in rows):
         sys.exit(1)
 
@@ -655,10 +658,10 @@ def docs() -> None:
     blocks = pages.make_blocks(ROOT, Papers().loaded) | of_benchmarks
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         pages.renew(page, blocks)
-        print(f"renewed: {page.relative_to(ROOT)}")
+        say(f"renewed: {page.relative_to(ROOT)}")
     for name in PAPERS:
         pages.renew_script(ROOT / "reproductions" / f"{name}.py", blocks[f"{name} docstring"])
-        print(f"renewed: reproductions/{name}.py")
+        say(f"renewed: reproductions/{name}.py")
     if missing := [f"docs/{name}.md" for name in PAPERS if not (ROOT / "docs" / f"{name}.md").is_file()]:
         raise UserError(f"There is no {', no '.join(missing)}; docs/adding_a_paper.md has a page to begin with.")
 
@@ -679,7 +682,7 @@ def fetch() -> None:
         shutil.rmtree(partial, ignore_errors=True)
         what = "no network, or Kaggle is out of reach" if isinstance(error, OSError) else type(error).__name__
         raise UserError(f"FER2013 could not be fetched ({what}: {str(error)[:150]}); {WAYS_TO_GET_IT}.") from None
-    print(f"FER2013 is in {target} and will be found there.")
+    say(f"FER2013 is in {target} and will be found there.")
 
 
 def cache(empty: bool = False) -> None:
@@ -706,12 +709,12 @@ def cache(empty: bool = False) -> None:
         for name, size in sizes.items()
         if size
     ]
-    print(table(rows) if rows else f"The cache, {root}, is empty.")
+    say(table(rows) if rows else f"The cache, {root}, is empty.")
     if empty and rows:
         with caching.locked():
             for path in (path for name in made for path in (root / name).glob("*") if path.name != "lock"):
                 shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-        print("emptied, but for what was fetched" if sizes.keys() & fetched.keys() else "emptied")
+        say("emptied, but for what was fetched" if sizes.keys() & fetched.keys() else "emptied")
 
 
 def check(
@@ -754,21 +757,21 @@ def check(
         if path or votes or figure or brief or merged_test or without_extra:
             raise UserError("--attributes is about UTKFace: of the other options it takes --json and --allow-subset.")
         found = passport.make_attributes(utkface.load(attributes, allow_subset=allow_subset))
-        print(passport.text_attributes(found))
+        say(passport.text_attributes(found))
         if json:
             json.write_text(dumps(found.as_dict(), indent=1) + "\n")
         return
     copy = data_module.load(path, allow_subset=allow_subset, merged_test=merged_test, without_extra=without_extra)
     if brief:
         counts = ", ".join(f"{usage} {(copy.usage == usage).sum():,}" for usage in data_module.USAGES)
-        print(plain(f"{copy.source}: {copy.origin}, fingerprint {copy.fingerprint}, {counts}"))
+        say(f"{copy.source}: {copy.origin}, fingerprint {copy.fingerprint}, {counts}")
         return
     if Path(copy.origin).is_file():
         with Path(copy.origin).open("rb") as file:
             md5 = hashlib.file_digest(file, "md5").hexdigest()
-        print(f"MD5 {md5}: {fer2013.ORIGINAL_MD5.get(md5, 'none of the original files')}")
+        say(f"MD5 {md5}: {fer2013.ORIGINAL_MD5.get(md5, 'none of the original files')}")
     made = passport.make(copy, ferplus.read(votes, copy) if votes else None)
-    print(passport.text(made))
+    say(passport.text(made))
     if json:
         json.write_text(dumps(made.as_dict(), indent=1) + "\n")
     if figure:
@@ -788,7 +791,7 @@ def check_records(runs: tyro.conf.Positional[tuple[Path, ...]] = (RUNS,), passpo
     from fer_common import vouch
 
     findings = Papers().check(vouch.find(runs), vouch.Passports.read(passports))
-    print(vouch.text(findings))
+    say(vouch.text(findings))
     if any(finding.verdict == "wrong" for finding in findings):
         sys.exit(1)
 
@@ -868,8 +871,8 @@ def score(
     records.write(final, record, [], predictions)
     known = passport.read_all(passports)
     [group] = [g for g in groups.collect(final.parent, known).groups if g.runs[0].paths == (final,)]
-    print(render.scored(group, measure.Scores([group]), card.printed if tta == "none" else [], record))
-    print(f"record: {final}")
+    say(render.scored(group, measure.Scores([group]), card.printed if tta == "none" else [], record))
+    say(f"record: {final}")
 
 
 def draw(runs: tyro.conf.Positional[tuple[Path, ...]]) -> None:
@@ -888,7 +891,7 @@ def draw(runs: tyro.conf.Positional[tuple[Path, ...]]) -> None:
         if predictions is None:
             raise UserError(f"{path}: the run failed ({record.error}); there is nothing to draw.")
         pictures.draw_run(path, record, history, predictions)
-        print(f"drawn: {path}")
+        say(f"drawn: {path}")
 
 
 def compare(
@@ -907,7 +910,7 @@ def compare(
     from fer_common import comparing
 
     found = comparing.compare(comparing.Run.read(a), comparing.Run.read(b))
-    print(comparing.text(found))
+    say(comparing.text(found))
     if json:
         json.write_text(dumps(found.as_dict(), indent=1) + "\n")
 
@@ -939,7 +942,7 @@ def show(
         seed=seed,
         samples=samples,
     )
-    print(f"drawn: {out}")
+    say(f"drawn: {out}")
 
 
 def claims_schema() -> None:

@@ -26,6 +26,11 @@ def plain(text: object) -> str:
     return OBEYED.sub(lambda match: match[0].encode("unicode_escape").decode(), str(text))
 
 
+def say(text: object = "", error: bool = False) -> None:
+    """Print what may hold somebody else's text."""
+    print(plain(text), file=sys.stderr if error else sys.stdout, flush=True)
+
+
 def cell(value: object) -> str:
     """For a cell of a Markdown table: what would end a cell or a line, begin a tag or steer a terminal is escaped."""
     text = str(value).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

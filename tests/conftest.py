@@ -41,6 +41,19 @@ def own_cache(tmp_path_factory):
     os.environ["TMPDIR"] = tempfile.tempdir = str(tmp_path_factory.mktemp("temporary"))
 
 
+ROOM = 3 << 30  # bytes that reading one file may add to what the process has
+
+
+@pytest.fixture
+def little_memory():
+    """A reader that asks for gigabytes gets a MemoryError, which fails its test, and the machine goes on."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    resource.setrlimit(resource.RLIMIT_AS, (used + ROOM, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, before)
+
+
 def pytest_terminal_summary(terminalreporter):
     """One line such as `12 tests skipped: no real FER2013 (9), no real UTKFace (3)`."""
     skipped = terminalreporter.stats.get("skipped", ())

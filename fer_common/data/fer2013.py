@@ -29,6 +29,7 @@ from fer_common import UserError
 from fer_common.data import arrays, cache, images
 from fer_common.data.faces import EMOTIONS, IMAGE_SIZE, USAGES, FaceData, as_arrays
 from fer_common.data.rows import MOST_BYTES, MOST_ROWS, NAMES_OF, PIXELS, parse_pixels, settle
+from fer_common.files import TarMember
 
 # Images per usage and class, in the order of EMOTIONS (Goodfellow et al. 2013; counted from the original CSV).
 OFFICIAL_COUNTS = {
@@ -57,7 +58,7 @@ WHOLE = (
 )
 PARTS = tuple(name + ending for name in CSV_NAMES[2:] for ending in ("", ".gz", *ARCHIVE_ENDINGS))
 # Nothing larger is FER2013's: a hostile file is refused before it fills the memory.
-LONGEST_LINE, MOST_MEMBERS = 1 << 16, 300_000
+LONGEST_LINE, LARGEST_IMAGE, MOST_MEMBERS = 1 << 16, 1 << 20, 300_000
 MERGED_TEST = (
     "PublicTest and PrivateTest are merged in this copy: its test images all stand under PrivateTest, so that no score "
     "is on PrivateTest alone."
@@ -233,8 +234,12 @@ def _on_disk(file: Any, name: str) -> Iterator[BinaryIO]:
 
 
 def _bytes(open_member, name: str) -> bytes:
+    """Of an image in an archive or a folder."""
     with open_member(name) as file:
-        return file.read()
+        content = file.read(LARGEST_IMAGE + 1)
+    if len(content) > LARGEST_IMAGE:
+        raise UserError(f"{name} has more than {LARGEST_IMAGE:,} bytes, and an image of FER2013 has 2,304 pixels.")
+    return content
 
 
 def _check_sums(path: Path) -> None:
@@ -265,7 +270,7 @@ def _members(file: BinaryIO, kind: str) -> Iterator:
                 raise UserError(f"holds {len(archive.infolist()):,} files, and FER2013 has 35,887 images.")
             yield [entry.filename for entry in archive.infolist() if not entry.is_dir()], archive.open
     else:
-        with tarfile.open(fileobj=file) as archive:
+        with tarfile.open(fileobj=file, tarinfo=TarMember) as archive:
             # getnames() would decompress the whole archive only to list it; a CSV is the first member.
             first = archive.next()
             while first is not None and not first.isfile():
@@ -277,8 +282,9 @@ def _members(file: BinaryIO, kind: str) -> Iterator:
                 if first is not None:
                     files.setdefault(first.name, first)
                 yield list(files), lambda name: archive.extractfile(files[name])
-            while archive.fileobj.read(1 << 20):  # to the checksum at its end
-                pass
+            for _ in range(MOST_BYTES >> 20):  # to the checksum at its end
+                if not archive.fileobj.read(1 << 20):
+                    break
 
 
 # CSV
@@ -319,15 +325,15 @@ def _read_csv(stream: io.BufferedReader, name: str):
     images, labels, usage_code = [], [], []
     rows: list[list[bytes]] = []
     start = 1
-    for line in chain(first, iter(lambda: stream.readline(LONGEST_LINE), b"")):
+    for number, line in enumerate(chain(first, iter(lambda: stream.readline(LONGEST_LINE), b""))):
         if len(line) == LONGEST_LINE:
             raise UserError(
                 f"{name}: has a line of more than {LONGEST_LINE:,} characters, and FER2013's have 9,300 at most."
             )
         if line.strip():
             rows.append(line.rstrip(b"\r\n").split(separator))
-        if start > MOST_ROWS:
-            raise UserError(f"{name}: has more than {MOST_ROWS:,} rows, and FER2013 has 35,887.")
+        if number > MOST_ROWS:
+            raise UserError(f"{name}: has more than {MOST_ROWS:,} lines, and FER2013 has 35,888.")
         if len(rows) == ROWS_AT_ONCE:
             _append(layout, rows, start, images, labels, usage_code)
             start += len(rows)

@@ -29,6 +29,7 @@ from fer_common.data.attributes import ATTRIBUTES, PARTS, ROLES, TASKS, Attribut
 from fer_common.data.cache import cache_folder
 from fer_common.data.faces import IMAGE_SIZE, as_arrays
 from fer_common.data.synthetic import draw_or_load_attributes
+from fer_common.files import TarMember
 
 GROUP_BEGINS = (0, 13, 20, 40, 60)  # ages; the groups are ours
 OLDEST = 116
@@ -190,7 +191,7 @@ def _members(path: Path) -> Iterator[tuple[str, int, Callable[[], bytes]]]:
             for info in archive.infolist():
                 yield info.filename, info.file_size, lambda info=info: archive.open(info).read(info.file_size)
     else:
-        with tarfile.open(path) as archive:
+        with tarfile.open(path, tarinfo=TarMember) as archive:
             for member in archive:
                 if member.isfile():
                     yield member.name, member.size, lambda member=member: archive.extractfile(member).read()

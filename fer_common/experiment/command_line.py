@@ -11,6 +11,7 @@ from fer_common import UserError, provenance
 from fer_common.experiment import values
 from fer_common.experiment.paper import RUNS, Options, Paper
 from fer_common.experiment.running import Busy, load, run
+from fer_common.progress import say
 
 ALL = "all"
 BUSY = 75  # the status where another process is making the run: try again later, as sysexits.h has it
@@ -29,7 +30,7 @@ def command(paper: Paper, arguments: Sequence[str] | None = None) -> None:
             runs = chosen[3].runs
         print(f"next: ferrepro tables{'' if runs == RUNS else f' --runs {runs}'}")
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", error=True)
         sys.exit(BUSY if isinstance(error, Busy) else 1)
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on from the last finished epoch.", file=sys.stderr)
@@ -58,7 +59,7 @@ def run_all(paper: Paper, arguments: Sequence[str]) -> Path:
         try:
             run(paper, *chosen)
         except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
+            say(f"error: {error}", error=True)
             failed.append(system)
     if failed:
         raise UserError(f"{paper.id}: {len(failed)} of {len(systems)} systems failed: {', '.join(failed)}.")

@@ -22,6 +22,7 @@ from fer_common.augmentation import Augmentation
 from fer_common.data import EMOTIONS, WITHHELD, FaceData, original, utkface
 from fer_common.experiment import checkpoint, machine, result
 from fer_common.experiment.paper import Needed, Options, Paper
+from fer_common.progress import plain
 from fer_common.protocols import Protocol
 
 SMOKE_IMAGES = 2000
@@ -168,7 +169,7 @@ def _prepared(paper: Paper, system: str, word: str, setup: Any, options: Options
     copies = load(paper, options)
     record, setup = described(paper, system, word, setup, options, given, copies)
     for said in original.at_a_glance(copies.faces):  # into the record, and so into every row that it gives
-        print(f"warning: this copy of FER2013 is not as it was published: {said}", file=sys.stderr)
+        print(plain(f"warning: this copy of FER2013 is not as it was published: {said}"), file=sys.stderr)
         record.notes = [*record.notes, f"copy: {said}"]
     if options.preset == "smoke":
         copies = copies.smoke
@@ -230,7 +231,7 @@ def _sweep(partial: Path, final: Path, resume: bool) -> None:
 
 def _say_data(say: str, this: "Run") -> None:
     data, attributes = this.data, this.attributes
-    print(f"{say}\ndata: {data.source}, {len(data):,} images, fingerprint {data.fingerprint} ({data.origin})")
+    print(plain(f"{say}\ndata: {data.source}, {len(data):,} images, fingerprint {data.fingerprint} ({data.origin})"))
     for name in splits.ROLES:
         rows = this.role == name
         if rows.any():

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from fer_common.experiment import BUSY
+from fer_common.progress import plain
 from fer_common.sweep import state
 from fer_common.sweep.attempt import Ended
 from fer_common.sweep.engines import Engine
@@ -185,7 +186,7 @@ class Sweep:
 
 def say(text: str) -> None:
     """A line with its time, which a log keeps."""
-    print(f"{datetime.datetime.now():%H:%M:%S} {text}", flush=True)
+    print(f"{datetime.datetime.now():%H:%M:%S} {plain(text)}", flush=True)
 
 
 @contextlib.contextmanager

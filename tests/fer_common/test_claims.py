@@ -195,6 +195,9 @@ SMALL = GOOD.replace("claims:\n", "classes: [a, b]\ndata_set: {name: D, counts: 
             SMALL + "statements:\n  - {id: [1], kind: undefined, says: x, where: T}\n",
             "expected one value, found a list",
         ),
+        (SMALL.replace("claims:\n", f"runs: {'9' * 5000}\nclaims:\n"), "does not fit; expected one, several"),
+        (SMALL + "context: &a [*a]\n", "an alias (*)"),
+        (SMALL + "#" * claims.LARGEST, "has more than 4,194,304 bytes; no paper prints so much"),
         (SMALL + "statements:\n  - 3\n", "missing kind; expected one of highest"),
     ],
 )

@@ -24,7 +24,7 @@ from tests import builders
 from tests.conftest import ROOT, csv_lines
 from tests.fuzz.mutations import SECONDS, damaged, damaged_zip, fuzzed
 
-pytestmark = pytest.mark.timeout(SECONDS)
+pytestmark = [pytest.mark.timeout(SECONDS), pytest.mark.usefixtures("little_memory")]
 
 
 @pytest.fixture(autouse=True)

@@ -450,6 +450,21 @@ def test_the_sizes_of_a_set_are_asked_for_however_large_they_are():
     assert found.verdict == "consistent" and "The class counts of test give every share" in found.says
 
 
+def test_supports_of_a_thousand_million_are_audited_at_once_and_the_rest_is_said():
+    row = {"precision": "0.63", "recall": "0.61", "f1": "0.62"}
+    rows = {"a": row | {"support": "1000000000"}, "b": row | {"support": "7"}}
+    file = small_file(reports=[{"id": "r", "system": "net", "unit": "fraction", "where": "T", "rows": rows}])
+    said = [finding.uncompared for finding in audit.audit(file) if finding.check == "classification report"]
+    assert any("1,000,000,007 images are too many to search" in text for text in said)
+
+
+def test_a_line_of_too_many_even_stretches_is_said_not_to_be_checked():
+    values = [f"{1 + 0.01 * (n // 100 % 2) * (n % 100):.2f}" for n in range(20_000)]
+    curve = {"id": "c", "system": "net", "where": "F", "validation_loss": values}
+    [found] = [finding for finding in audit.audit(small_file(curves=[curve])) if finding.verdict == "not applicable"]
+    assert "20,000 values have too many even stretches" in found.uncompared
+
+
 def test_the_plainest_reading_of_a_macro_f1_needs_no_condition():
     values = [claim(m, v, m, average="macro") for m, v in (("precision", ".63"), ("recall", ".61"), ("f1", ".58"))]
     [found] = [finding for finding in audit.audit(small_file(claims=values)) if finding.check == "identities"]

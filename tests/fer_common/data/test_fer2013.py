@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from fer_common import UserError
-from fer_common.data import EMOTIONS, cache_folder, fer2013, find, load
+from fer_common.data import EMOTIONS, cache_folder, fer2013, find, load, utkface
 from tests.conftest import ROOT, assert_same, csv_lines
 from tests.fer_common.data.test_forms import as_competition_zip, as_csv, as_tar, images_as_png, write
 
@@ -94,6 +94,54 @@ def test_hostile_archives_end_in_a_sentence_and_little_memory(tmp_path):
     path.write_bytes(raw)
     with pytest.raises(UserError, match="packed in a way that is not supported"):
         fer2013.read(path)
+
+
+@pytest.fixture
+def zeros(tmp_path):
+    """A path as which 4 GiB of zeros lie on the disk, in no room at all."""
+    with (tmp_path / "zeros").open("wb") as file:
+        file.truncate(4 << 30)
+    return tmp_path / "zeros"
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("train.csv", "line 1 names no column `pixels`"),
+        ("train/angry/Training_1.png", "has more than 1,048,576 bytes, and an image of FER2013 has 2,304 pixels"),
+        ("fer2013.npz", "is damaged or cut off"),
+        ("fer2013.parquet", "is no parquet, or is damaged"),
+    ],
+)
+def test_four_gigabytes_of_zeros(name, sentence, zeros, tmp_path, little_memory):
+    (tmp_path / "copy" / name).parent.mkdir(parents=True)
+    zeros.rename(tmp_path / "copy" / name)
+    with pytest.raises(UserError, match=sentence):
+        fer2013.read(tmp_path / "copy")
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+@pytest.mark.parametrize("reader", [fer2013, utkface])
+def test_a_tar_whose_names_have_gigabytes(reader, kind, zeros, tmp_path, little_memory):
+    header = tarfile.TarInfo("x")
+    header.type, header.size = kind, zeros.stat().st_size - 1024
+    with zeros.open("r+b") as file:
+        file.write(header.tobuf())
+    zeros.rename(tmp_path / "copy.tar")
+    with pytest.raises(UserError, match="a name or header of 4,294,966,272 bytes, expected 65,536 at most"):
+        reader.read(tmp_path / "copy.tar", allow_subset=True)
+
+
+def test_rows_and_members_without_end(tmp_path, little_memory):
+    with zipfile.ZipFile(tmp_path / "rows.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("fer2013.csv", "emotion,pixels,Usage\n" + "\n" * 300_000)
+    with pytest.raises(UserError, match="has more than 200,000 lines, and FER2013 has 35,888"):
+        fer2013.read(tmp_path / "rows.zip")
+    with zipfile.ZipFile(tmp_path / "members.zip", "w") as archive:
+        for number in range(300_001):
+            archive.writestr(f"{number}.png", b"")
+    with pytest.raises(UserError, match="holds 300,001 files, and FER2013 has 35,887 images"):
+        fer2013.read(tmp_path / "members.zip")
 
 
 def change(lines, row, what):

@@ -92,6 +92,13 @@ def test_votes_join_by_row_and_a_wrong_join_is_noticed(real, tmp_path):
         ferplus.read(shifted, whole)
 
 
+def test_a_field_of_votes_that_is_longer_than_a_line(tmp_path):
+    path = tmp_path / "fer2013new.csv"
+    path.write_text(",".join(("Usage", "Image name", *ferplus.VOTES)) + "\nTraining," + "x" * 200_000)
+    with pytest.raises(UserError, match="line 2 is longer than 1,000 characters; not FER+"):
+        ferplus.read(path, synthetic.draw(1, seed=1))
+
+
 def test_ties_and_no_faces_have_no_plurality():
     votes = ferplus.Votes(
         np.array([[5, 5, 0, 0, 0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0, 0, 0, 9], [1, 6, 0, 0, 0, 0, 0, 0, 3, 0]]),
