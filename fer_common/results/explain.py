@@ -68,12 +68,13 @@ def ways(answer: Answer, comparison: pd.DataFrame, prices: pd.DataFrame) -> list
 
 def _composed(honest: pd.Series, prices: pd.DataFrame) -> list[Way]:
     """The honest accuracy moved by one price, and by two of different kinds, on the logit scale; limits from those of
-    the prices and of the honest accuracy, added as if they were independent. What is worth nothing is in no pair."""
+    the prices and of the honest accuracy, added as if they were independent. What is worth nothing is in no pair, and
+    attention over the batch in nothing, since it is of a network that is another."""
     if not len(prices):
         return []
     shifts = []
     single = (prices["network"] == "cnn") & (prices["metric"] == "accuracy") & prices["leak"].notna()
-    single &= prices["kind"] != "pair"
+    single &= ~prices["kind"].isin(("pair", "batch"))
     for _, row in prices[single].iterrows():
         printed = row["printed_value"]
         base = printed - row["leak"] - (0 if pd.isna(row["effect"]) else row["effect"])

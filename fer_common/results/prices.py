@@ -45,7 +45,7 @@ MISTAKES: dict[tuple[str, str], tuple[str, str]] = {
         "before the split",
         "test images drawn from the pool, the scaler fitted on training images alone",
     ),
-    ("batch_attention", "official"): ("batch", "attention over the images of a batch"),
+    ("batch_attention", "official"): ("batch", "attention over the batch, images in stored order"),
     ("blurred", "official"): ("images", "a blurred copy"),
     ("equalised", "official"): ("images", "a copy with equalised histograms"),
     ("upscaled", "official"): ("images", "a copy brought from half the size"),
@@ -132,7 +132,7 @@ def _orders(group: Group, key: tuple[str, str]) -> Iterator[dict]:
         alone = {seed: (own["one by one"], 0.0) for seed, own in orders.items()}
         for name in ("class by class", "shuffled"):
             printed = {seed: (own[name], 0.0) for seed, own in orders.items()}
-            words = f"attention over the images of a batch, PublicTest asked {name} instead of one by one"
+            words = f"attention over the batch: PublicTest asked {name}, not one by one"
             yield _row("batch", words, "accuracy", printed, Difference.of(printed, alone), None, key, "read off")
 
 
