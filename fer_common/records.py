@@ -10,13 +10,8 @@ lies beside it in a hidden `.<name>.partial/` folder.
 """
 
 import hashlib
-import io
 import json
-import math
 import shutil
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -27,6 +22,7 @@ import msgspec
 import numpy as np
 
 from fer_common import UserError, splits
+from fer_common.archives import UNREADABLE, read_arrays
 from fer_common.data import EMOTIONS, USAGES
 from fer_common.data.attributes import PARTS, TASKS
 
@@ -263,51 +259,12 @@ def read_predictions(path: Path, record: Record, task: str | None = None) -> Pre
         raise _damaged(path, f"there is no task {task}")
     file = "predictions.npz" if task == record.task else f"predictions-{task}.npz"
     try:
-        predictions = Predictions(**_arrays(path / file))
-    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        arrays: dict[str, Any] = read_arrays(path / file, LARGEST_ARRAY, STORED)
+        predictions = Predictions(**arrays)
+    except UNREADABLE as error:
         raise _damaged(path, error) from None
     validate(predictions, record, len(TASKS[task]), path)
     return predictions
-
-
-def _arrays(file: Path) -> dict[str, Any]:
-    """The arrays of predictions as `write` stores them; each is read once its header agrees with its size.
-
-    Raises what `zipfile` raises, and ValueError.
-    """
-    found = {}
-    with zipfile.ZipFile(file) as archive:
-        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-        if sorted(members) != sorted(STORED):
-            raise ValueError(f"it holds {', '.join(members)[:200]}; expected {', '.join(STORED)}")
-        for name, info in members.items():
-            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise ValueError(f"{name} is packed in another way than NumPy packs")
-            if info.file_size > LARGEST_ARRAY:
-                raise ValueError(f"{name} has {info.file_size:,} bytes; expected {LARGEST_ARRAY:,} at most")
-            with archive.open(info) as member:
-                content = bytearray(member.read(info.file_size))  # never more than it says that it has
-            found[name] = _array(name, content)
-    return found
-
-
-def _array(name: str, content: bytearray) -> np.ndarray:
-    """What NumPy's format 1.0 or 2.0 holds, without pickles; ValueError where it is none."""
-    stream = io.BytesIO(content)
-    try:
-        version = np.lib.format.read_magic(stream)
-        header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
-        shape, fortran_order, dtype = header(stream)
-    except (ValueError, KeyError, TypeError, SyntaxError, RecursionError, tokenize.TokenError) as error:
-        raise ValueError(f"{name} has no header of an array: {str(error)[:200]}") from None
-    # A size of 0 times anything is nothing, whatever else the header claims.
-    if (
-        dtype.hasobject
-        or min(shape, default=0) < 0
-        or math.prod(shape) * dtype.itemsize != len(content) - stream.tell()
-    ):
-        raise ValueError(f"{name} claims to be {shape} of {dtype}, and has {len(content) - stream.tell():,} bytes")
-    return np.frombuffer(content, dtype, offset=stream.tell()).reshape(shape, order="F" if fortran_order else "C")
 
 
 def read(path: Path) -> tuple[Record, list[dict[str, float]], Predictions | None]:

@@ -5,13 +5,14 @@ What columns and arrays are called is told from a few common names; anything els
 
 import json
 import math
-import zipfile
+from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from fer_common import UserError
+from fer_common.archives import read_arrays
 from fer_common.data import rows
 from fer_common.data.images import decode
 
@@ -46,7 +47,7 @@ def read_parquet(file: BinaryIO, name: str) -> Rows:
         ) from None
     try:
         return _columns(parquet.ParquetFile(file), name)
-    except pyarrow.ArrowException as error:
+    except (pyarrow.ArrowException, UnicodeDecodeError) as error:
         raise UserError(f"{name}: is no parquet, or is damaged ({error}); download it again.") from None
 
 
@@ -126,30 +127,29 @@ def _images_of_text(pixels: list[bytes], where: str) -> np.ndarray:
 
 def read_npz(file: BinaryIO, name: str) -> Rows:
     """The rows of images, labels and usage; or of X_train, y_train, X_public_test and so on. Raises UserError."""
-    with zipfile.ZipFile(file) as archive:
-        for member in archive.infolist():
-            _check(archive, member, name)
-    file.seek(0)
     if file.read(2) != b"PK":
         raise UserError(f"{name}: is no .npz, whatever its name says; save it again.")
     file.seek(0)
-    with np.load(file, allow_pickle=False) as found:
-        told: dict[int | None, dict[str, str]] = {}
-        for array in found.files:
-            kind = KINDS.get(rows.USAGE_NAME.sub("", array).strip(" _-.").lower())
-            if kind:
-                told.setdefault(rows.usage_of_name(array), {})[kind] = array
-        whole = told.get(None, {})
-        parts = [whole] if {"images", "labels", "usage"} <= whole.keys() else [told[k] for k in told if k is not None]
-        if not parts or not all({"images", "labels"} <= part.keys() for part in parts):
-            raise UserError(
-                f"{name}: has the arrays {', '.join(found.files)}; expected images, labels and usage, or X_train, "
-                "y_train, X_public_test, y_public_test, X_private_test, y_private_test."
-            )
-        return joined([_part(found, part, name) for part in parts])
+    try:
+        found = read_arrays(file, rows.MOST_BYTES)
+    except ValueError as error:
+        raise UserError(f"{name}, {error}; save it again.") from None
+    told: dict[int | None, dict[str, str]] = {}
+    for array in found:
+        kind = KINDS.get(rows.USAGE_NAME.sub("", array).strip(" _-.").lower())
+        if kind:
+            told.setdefault(rows.usage_of_name(array), {})[kind] = array
+    whole = told.get(None, {})
+    parts = [whole] if {"images", "labels", "usage"} <= whole.keys() else [told[k] for k in told if k is not None]
+    if not parts or not all({"images", "labels"} <= part.keys() for part in parts):
+        raise UserError(
+            f"{name}: has the arrays {', '.join(found)}; expected images, labels and usage, or X_train, "
+            "y_train, X_public_test, y_public_test, X_private_test, y_private_test."
+        )
+    return joined([_part(found, part, name) for part in parts])
 
 
-def _part(found: Any, part: dict[str, str], name: str) -> Rows:
+def _part(found: Mapping[str, np.ndarray], part: dict[str, str], name: str) -> Rows:
     images, labels = found[part["images"]], found[part["labels"]]
     where = f"{name}, array {part['images']}"
     if images.dtype.kind in "US":
@@ -171,27 +171,3 @@ def _flat(values: np.ndarray) -> np.ndarray:
     """(N,) from (N,) or (N, 1), with bytes as text."""
     flat = values.reshape(-1)
     return flat.astype(str) if flat.dtype.kind == "S" else flat
-
-
-def _check(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> None:
-    """Raise UserError for an array that is larger than it says or than FER2013's may be, or that may run code: NumPy
-    makes room for what the header says before it reads."""
-    where = f"{name}, array {member.filename.removesuffix('.npy')}"
-    with archive.open(member) as stream:
-        try:
-            version = np.lib.format.read_magic(stream)
-            read_header = (
-                np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            )
-            shape, _, dtype = read_header(stream)
-        except ValueError:
-            raise UserError(f"{where}: is no array of NumPy, or is damaged; save it again.") from None
-        size = stream.tell() + math.prod(shape) * dtype.itemsize
-    if dtype.hasobject:
-        raise UserError(
-            f"{where}: holds Python objects, which may run code; save it as text (.astype(str)) or numbers."
-        )
-    if size != member.file_size or size > rows.MOST_BYTES:
-        raise UserError(
-            f"{where}: says that it has {size:,} bytes, and FER2013's pixels have 83 million; save it again."
-        )

@@ -26,10 +26,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from fer_common import UserError
+from fer_common.archives import TarMember
 from fer_common.data import arrays, cache, images
 from fer_common.data.faces import EMOTIONS, IMAGE_SIZE, USAGES, FaceData, as_arrays
 from fer_common.data.rows import MOST_BYTES, MOST_ROWS, NAMES_OF, PIXELS, parse_pixels, settle
-from fer_common.files import TarMember
 
 # Images per usage and class, in the order of EMOTIONS (Goodfellow et al. 2013; counted from the original CSV).
 OFFICIAL_COUNTS = {

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from fer_common import NoData, UserError
+from fer_common.archives import TarMember
 from fer_common.data import cache
 
 # Not all of these are needed here: to most who import this module they are UTKFace's.
@@ -29,7 +30,6 @@ from fer_common.data.attributes import ATTRIBUTES, PARTS, ROLES, TASKS, Attribut
 from fer_common.data.cache import cache_folder
 from fer_common.data.faces import IMAGE_SIZE, as_arrays
 from fer_common.data.synthetic import draw_or_load_attributes
-from fer_common.files import TarMember
 
 GROUP_BEGINS = (0, 13, 20, 40, 60)  # ages; the groups are ours
 OLDEST = 116

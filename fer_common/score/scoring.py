@@ -7,8 +7,6 @@ a batch; tables and pages treat it as any other.
 import csv
 import dataclasses
 import datetime
-import io
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,6 +15,7 @@ import msgspec
 import numpy as np
 
 from fer_common import UserError, records
+from fer_common.archives import UNREADABLE, read_arrays
 from fer_common.batches import SINGLES, Moves
 from fer_common.data import EMOTIONS, USAGES, FaceData
 from fer_common.experiment.machine import commit
@@ -27,6 +26,8 @@ from fer_common.score.patterns import Pattern
 PAPER = "released"  # in place of a paper: networks that somebody released, or sent
 BATCH = 128
 LONGEST = 3 * 3600  # seconds that a network may take over all images
+LARGEST = 1 << 27  # bytes of a file of predictions, or of an array in it
+SHOWN = 200  # characters of what is wrong
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,9 @@ def read_predictions(path: Path, data: FaceData, card: Card) -> Asked:
     """
     row_id, found = (_from_npz if path.suffix == ".npz" else _from_csv)(path)
     if found.ndim == 1:
-        names = list(card.classes)
-        numbers = [names.index(v) if v in names else int(v) if str(v).isdigit() and int(v) < 7 else -1 for v in found]
+        known = {str(number): number for number in range(7)}
+        known |= {name: number for number, name in enumerate(card.classes)}
+        numbers = [known.get(str(value), -1) for value in found]
         if -1 in numbers:
             wrong = found[numbers.index(-1)]
             raise UserError(
@@ -106,6 +108,8 @@ def read_predictions(path: Path, data: FaceData, card: Card) -> Asked:
         if len(found) != len(data):
             raise UserError(f"{path}: {len(found):,} rows without row_id; the copy has {len(data):,} images.")
         row_id = data.row_id
+    if len(row_id) != len(found):
+        raise UserError(f"{path}: {len(row_id):,} row ids and {len(found):,} predictions.")
     place = {int(row): number for number, row in enumerate(row_id)}
     missing = [int(row) for row in data.row_id if int(row) not in place]
     if len(place) < len(row_id):
@@ -120,33 +124,40 @@ def read_predictions(path: Path, data: FaceData, card: Card) -> Asked:
 
 def _from_csv(path: Path) -> tuple[np.ndarray | None, np.ndarray]:
     try:
-        rows = list(csv.DictReader(io.StringIO(path.read_text())))
-    except (OSError, UnicodeDecodeError) as error:
+        if path.stat().st_size > LARGEST:
+            raise UserError(f"{path}: has more than {LARGEST:,} bytes, expected a line an image.")
+        with path.open(newline="") as file:
+            reader = csv.DictReader(file)
+            rows, columns = list(reader), list(reader.fieldnames or ())
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read ({error}).") from None
     if not rows:
         raise UserError(f"{path}: has no rows below its header.")
     try:
-        row_id = np.array([int(row["row_id"]) for row in rows]) if "row_id" in rows[0] else None
-        if set(EMOTIONS) <= set(rows[0]):
-            return row_id, np.array([[float(row[emotion]) for emotion in EMOTIONS] for row in rows], np.float32)
-        if "label" in rows[0]:
-            return row_id, np.array([row["label"] for row in rows])
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{path}: a value is no number ({error}).") from None
-    raise UserError(f"{path}: has the columns {', '.join(rows[0])}; expected {', '.join(EMOTIONS)}, or label.")
+        row_id = np.array([int(row["row_id"]) for row in rows], np.int64) if "row_id" in columns else None
+        if set(EMOTIONS) <= set(columns):
+            return row_id, np.array([[float(row[emotion]) for emotion in EMOTIONS] for row in rows])
+        if "label" in columns:
+            return row_id, np.array([str(row["label"]) for row in rows])
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UserError(f"{path}: a value is no number ({str(error)[:SHOWN]}).") from None
+    raise UserError(f"{path}: has the columns {', '.join(columns)[:SHOWN]}; expected {', '.join(EMOTIONS)}, or label.")
 
 
 def _from_npz(path: Path) -> tuple[np.ndarray | None, np.ndarray]:
     try:
-        with np.load(path) as file:  # no pickles
-            arrays = dict(file)
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: cannot be read as arrays ({error}).") from None
-    if "probabilities" in arrays and arrays["probabilities"].ndim == 2 and arrays["probabilities"].shape[1] == 7:
-        return arrays.get("row_id"), arrays["probabilities"].astype(np.float32)
-    if "label" in arrays:
-        return arrays.get("row_id"), arrays["label"].astype(str)
-    raise UserError(f"{path}: holds {', '.join(arrays)}; expected probabilities (N, 7) or label (N,).")
+        arrays = read_arrays(path, LARGEST)
+    except UNREADABLE as error:
+        raise UserError(f"{path}: cannot be read as arrays ({str(error)[:SHOWN]}).") from None
+    row_id, probabilities, label = (arrays.get(name) for name in ("row_id", "probabilities", "label"))
+    if row_id is not None and (row_id.ndim != 1 or row_id.dtype.kind not in "iu"):
+        raise UserError(f"{path}: row_id is {row_id.dtype} {row_id.shape}; expected whole numbers (N,).")
+    if probabilities is not None and probabilities.shape[1:] == (7,) and probabilities.dtype.kind in "fiu":
+        return row_id, probabilities
+    if label is not None and label.ndim == 1 and label.dtype.kind in "iuU":
+        return row_id, label.astype(str)
+    held = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in arrays.items())
+    raise UserError(f"{path}: holds {held[:SHOWN]}; expected probabilities (N, 7) or label (N,).")
 
 
 # The record

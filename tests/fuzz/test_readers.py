@@ -12,16 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_common import UserError, audit, claims, records
-from fer_common.data import cache, fer2013, ferplus, passport, synthetic, utkface
+from fer_common import UserError, audit, claims, files, records
+from fer_common.data import EMOTIONS, cache, fer2013, ferplus, passport, synthetic, utkface
 from fer_common.data.attributes import AttributeData
 from fer_common.data.faces import as_arrays
-from fer_common.results import render
+from fer_common.results import measure, render
+from fer_common.results.image_sets import HONEST
 from fer_common.results.verdicts import Spread
-from fer_common.score import card
+from fer_common.score import card, scoring
 from fer_common.sweep import plan
 from tests import builders
 from tests.conftest import ROOT, csv_lines
+from tests.fer_common.data import test_forms as forms
 from tests.fuzz.mutations import SECONDS, damaged, damaged_zip, fuzzed
 
 pytestmark = [pytest.mark.timeout(SECONDS), pytest.mark.usefixtures("little_memory")]
@@ -133,6 +135,27 @@ def test_fer2013(tmp_path):
     every()
 
 
+PACKED = [forms.as_tar, forms.as_zipped_images, forms.as_npz, forms.as_parquet_of_text, forms.as_tar_in_zip]
+
+
+@pytest.mark.parametrize("make", PACKED, ids=lambda make: make.__name__)
+def test_packed_fer2013(make, tmp_path):
+    """Damage to the archive itself, or in an .npz to one of its arrays, packed anew."""
+    faces = synthetic.draw(3, seed=1)
+    path = make(tmp_path, faces, csv_lines(faces))
+    whole = path.read_bytes()
+    assert len(fer2013.read(path, allow_subset=True)) == 3
+
+    @fuzzed
+    @given((damaged_zip if make is forms.as_npz else damaged)(whole))
+    def every(content):
+        path.write_bytes(content)
+        with contextlib.suppress(UserError):
+            fer2013.read(path, allow_subset=True)
+
+    every()
+
+
 def test_ferplus(tmp_path):
     data = synthetic.draw(40, seed=1)
     columns = [list(ferplus.LABEL_OF).index(label) for label in data.labels]
@@ -211,6 +234,52 @@ def test_cache(tmp_path, monkeypatch):
 
     with mock.patch("os.fsync"):  # it is asked for with each of the thousands of files
         every()
+
+
+def test_what_is_kept(tmp_path):
+    """A number in it may not become another one."""
+    cell = measure.Cell(HONEST, 13, [[2, 1], [0, 3]], {"accuracy": (0.75, 0.1)})
+    kept = measure.Scored([13], [HONEST], {"scored": HONEST}, {"PrivateTest": 6}, [cell], {})
+    path = tmp_path / "kept"
+    files.keep(path, kept)
+    assert files.kept_in(path, measure.Scored) == kept
+    whole = path.read_bytes()
+
+    @fuzzed
+    @given(damaged(whole))
+    def every(content):
+        path.write_bytes(content)
+        assert files.kept_in(path, measure.Scored) == (kept if content == whole else None)
+
+    every()
+
+
+# Predictions of somebody's model
+
+
+@pytest.mark.parametrize("form", ["probabilities.csv", "label.csv", "probabilities.npz", "label.npz"])
+def test_predictions(form, tmp_path):
+    faces, path = synthetic.draw(12, seed=1), tmp_path / form
+    shares, labels = np.full((12, 7), 1 / 7, np.float32), faces.labels
+    if form == "probabilities.csv":
+        rows = [f"{row},{','.join(map(str, own))}" for row, own in zip(faces.row_id, shares)]
+        path.write_text("\n".join([f"row_id,{','.join(EMOTIONS)}", *rows]))
+    elif form == "label.csv":
+        path.write_text("\n".join(["row_id,label", *(f"{row},{own}" for row, own in zip(faces.row_id, labels))]))
+    else:
+        np.savez(path, row_id=faces.row_id, **{path.stem: shares if path.stem == "probabilities" else labels})
+    whole = path.read_bytes()
+    its = card.Card(name="a", title="a", source="a", file="a", sha256="0" * 64, licence="a")
+    assert scoring.read_predictions(path, faces, its).probabilities.shape == (12, 7)
+
+    @fuzzed
+    @given((damaged_zip if path.suffix == ".npz" else damaged)(whole))
+    def every(content):
+        path.write_bytes(content)
+        with contextlib.suppress(UserError):
+            scoring.read_predictions(path, faces, its)
+
+    every()
 
 
 # Claims, cards, tables and plans

@@ -109,7 +109,7 @@ def zeros(tmp_path):
     [
         ("train.csv", "line 1 names no column `pixels`"),
         ("train/angry/Training_1.png", "has more than 1,048,576 bytes, and an image of FER2013 has 2,304 pixels"),
-        ("fer2013.npz", "is damaged or cut off"),
+        ("fer2013.npz", "is no .npz, whatever its name says"),
         ("fer2013.parquet", "is no parquet, or is damaged"),
     ],
 )
