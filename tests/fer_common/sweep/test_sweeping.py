@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,7 @@ def sweeping(out: Path, *arguments) -> subprocess.Popen:
         )  # fmt: skip
 
 
-def in_training(out: Path, but: frozenset = frozenset()) -> tuple[int, str] | None:
+def in_training(out: Path, but: Collection[str] = ()) -> tuple[int, str] | None:
     """(pid, id) of a run that has finished an epoch and goes on."""
     for line in plan.read(out):
         folder = Path(line.record)
@@ -79,27 +80,30 @@ def in_training(out: Path, but: frozenset = frozenset()) -> tuple[int, str] | No
     return None
 
 
-def kill_a_run(out: Path, process: subprocess.Popen) -> None:
-    """And wait until the sweep says that it begins it once more."""
+def kill_a_run(out: Path, process: subprocess.Popen, killed: set[str]) -> None:
+    """One that is not among the killed, and wait until the sweep says that it begins it once more: a run has three
+    attempts."""
     log = out.parent / "sweep.log"
     before = log.read_text().count("once more")
 
-    def killed() -> bool:
-        if found := in_training(out):
+    def kill() -> bool:
+        if found := in_training(out, but=killed):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(found[0], signal.SIGKILL)
+                killed.add(found[1])
                 return True
         return False
 
-    assert wait_for(process, killed), log.read_text()
+    assert wait_for(process, kill), log.read_text()
     assert wait_for(process, lambda: log.read_text().count("once more") > before), log.read_text()
 
 
 def test_a_local_sweep_survives_kills_of_its_runs_and_of_itself(tmp_path, one_after_another):
     out = planned(tmp_path / "runs")
     process = sweeping(out, "--workers", 2)
-    kill_a_run(out, process)
-    kill_a_run(out, process)
+    killed: set[str] = set()
+    kill_a_run(out, process, killed)
+    kill_a_run(out, process, killed)
     assert wait_for(process, lambda: in_training(out))
     process.kill()
     process.wait(30)
@@ -182,8 +186,10 @@ def test_ray_survives_the_loss_of_a_machine_of_workers_and_of_the_driver(tmp_pat
         out = planned(tmp_path / "runs")
         arguments = ("--engine", "ray", "--address", cluster.address)
         process = sweeping(out, *arguments)
-        kill_a_run(out, process)
-        kill_a_worker(process, out)
+        killed: set[str] = set()
+        kill_a_run(out, process, killed)
+        kill_a_worker(out, process, killed)
+        kill_a_worker(out, process, killed)
         cluster.remove_node(other, allow_graceful=False)
         assert wait_for(process, lambda: in_training(out)), (tmp_path / "sweep.log").read_text()
         process.kill()
@@ -199,21 +205,22 @@ def test_ray_survives_the_loss_of_a_machine_of_workers_and_of_the_driver(tmp_pat
     assert logs.count("record: ") == RUNS, "no run was made twice"
 
 
-def kill_a_worker(process: subprocess.Popen, out: Path) -> None:
-    """The process of Ray's that a run is a child of."""
+def kill_a_worker(out: Path, process: subprocess.Popen, killed: set[str]) -> None:
+    """The process of Ray's that a run is a child of; else as `kill_a_run`."""
     log = out.parent / "sweep.log"
     before = log.read_text().count("once more")
 
-    def killed() -> bool:
-        if found := in_training(out):
+    def kill() -> bool:
+        if found := in_training(out, but=killed):
             with contextlib.suppress(OSError, ProcessLookupError):
                 parent = int(re.search(r"PPid:\s+(\d+)", Path(f"/proc/{found[0]}/status").read_text())[1])
                 if b"ray::" in Path(f"/proc/{parent}/cmdline").read_bytes():
                     os.kill(parent, signal.SIGKILL)
+                    killed.add(found[1])
                     return True
         return False
 
-    assert wait_for(process, killed), log.read_text()
+    assert wait_for(process, kill), log.read_text()
     assert wait_for(process, lambda: log.read_text().count("once more") > before), log.read_text()
 
 
