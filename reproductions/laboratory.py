@@ -199,38 +199,10 @@ def in_orders(run: experiment.Run, model, images: np.ndarray, preprocessing) -> 
 
 
 def priced(tables: Mapping[str, Any]) -> dict[str, str]:
-    """The blocks of its page: what each mistake is worth, the dearest first; the pairs, with what composing them gives;
-    and the same on the reference network."""
-    import pandas as pd
+    """The blocks of its page."""
+    from fer_common.results import prices
 
-    from fer_common.results import render
-
-    def shown(row, column: str) -> str:
-        decimals, factor = render.scale_of(row["metric"])
-        return "" if pd.isna(row[column]) else f"{factor * row[column]:.{decimals}f}"
-
-    def block(chosen, *further: str) -> str:
-        worth = chosen["leak"].abs().fillna(0) + chosen["effect"].abs().fillna(0)
-        rows = [
-            {"mistake": row["mistake"], "kind": row["kind"], "metric": row["metric"]}
-            | {"printed": shown(row, "printed_value")}
-            | {name.replace("_", " "): shown(row, name) for name in further}
-            | {name: render.apart(row, name) for name in ("leak", "effect")}
-            | {"seeds": row["seeds"]}
-            for _, row in chosen.assign(worth=worth).sort_values("worth", ascending=False, kind="stable").iterrows()
-        ]
-        return render.markdown(rows)
-
-    table = tables["protocol_prices"]
-    if not len(table):
-        return dict.fromkeys(("prices", "pairs", "small"), render.markdown([]))
-    pair, cnn = table["kind"] == "pair", table["network"] == "cnn"
-    told = (table["metric"] == "accuracy") | (table["kind"] == "arithmetic")
-    return {
-        "prices": block(table[cnn & ~pair & told], "standardised"),
-        "pairs": block(table[cnn & pair], "composed"),
-        "small": block(table[~cnn & told], "composed"),
-    }
+    return prices.blocks(tables["protocol_prices"])
 
 
 PAPER = experiment.Paper(

@@ -74,7 +74,7 @@ def _composed(honest: pd.Series, prices: pd.DataFrame) -> list[Way]:
         return []
     shifts = []
     single = (prices["network"] == "cnn") & (prices["metric"] == "accuracy") & prices["leak"].notna()
-    single &= ~prices["kind"].isin(("pair", "batch"))
+    single &= ~prices["kind"].isin(("pair", "batch", "control"))
     for _, row in prices[single].iterrows():
         printed = row["printed_value"]
         base = printed - row["leak"] - (0 if pd.isna(row["effect"]) else row["effect"])

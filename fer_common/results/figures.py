@@ -284,15 +284,14 @@ def _losses(axes, curve: Curve, runs: Iterable[str], epochs: pd.DataFrame) -> No
 
 
 def draw_prices(prices: pd.DataFrame, path: Path) -> None:
-    """What each mistake is worth in accuracy: what leaks, and what the training itself gains or loses, the dearest
-    first.
+    """What each mistake is worth in accuracy: what leaks, the most first, and what the training itself gains or loses.
 
     prices: the table `protocol_prices`, of which the CNN of 13 epochs is drawn. Pairs and other ways of counting are
     the page's.
     """
     shown = prices[(prices["network"] == "cnn") & (prices["metric"] == "accuracy")]
     shown = shown[~shown["kind"].isin(("pair", "arithmetic"))]
-    shown = shown.assign(worth=shown[["leak", "effect"]].abs().max(axis=1)).sort_values("worth", ascending=False)
+    shown = shown.sort_values(["leak", "effect"], ascending=False, kind="stable")
     if not len(shown):
         return
     plt = pyplot()

@@ -26,7 +26,7 @@ from fer_common.results import image_sets
 from fer_common.results.groups import FinishedRun, Group
 from fer_common.results.image_sets import ImageSet
 
-VERSION = 2  # raise when image sets or what is kept of them change: what was kept is then made anew
+VERSION = 3  # raise when image sets or what is kept of them change: what was kept is then made anew
 
 RUNNING = {"accuracy": "running_accuracy", "log_loss": "running_loss"}
 
@@ -45,7 +45,7 @@ class Scored(msgspec.Struct, frozen=True):
     """Everything that is ever asked of one run's predictions.
 
     sets: in the order in which tables show them. protocol: by `scored`, `unseen`, `fitted`. usages: images by usage.
-    right: by role, of its rows after the last epoch.
+    right: of its rows after the last epoch: by role; and under PrivateTest of those that nothing was fitted on.
     """
 
     epochs: list[int]
@@ -64,8 +64,9 @@ class Right(msgspec.Struct, frozen=True):
     bits: bytes
 
     @classmethod
-    def of(cls, predictions: Predictions, role: str) -> "Right":
-        rows = np.flatnonzero(predictions.role == role)
+    def of(cls, predictions: Predictions, of_them: np.ndarray) -> "Right":
+        """of_them: bool (N,), the rows of the usage."""
+        rows = np.flatnonzero(of_them)
         rows = rows[np.argsort(predictions.row_id[rows])]
         right = predictions.probabilities[-1][rows].argmax(1) == predictions.label[rows]
         return cls(str(predictions.usage[rows[0]]), len(rows), np.packbits(right).tobytes())
@@ -102,7 +103,10 @@ def score(run: FinishedRun) -> Scored:
             matrix = evaluation.confusion_matrix(label, probabilities.argmax(1), len(classes)).tolist()
             cells.append(Cell(image_set, epoch, matrix, evaluation.measures(label, probabilities, classes)))
     usages = {str(usage): int(n) for usage, n in zip(*np.unique(predictions.usage, return_counts=True))}
-    right = {role: Right.of(predictions, role) for role in ("score", "fit") if (predictions.role == role).any()}
+    of_them = {role: predictions.role == role for role in ("score", "fit")} | {
+        "PrivateTest": image_sets.HONEST.rows(predictions)
+    }
+    right = {name: Right.of(predictions, rows) for name, rows in of_them.items() if rows.any()}
     return Scored(predictions.epochs.tolist(), sets, protocol, usages, cells, right)
 
 

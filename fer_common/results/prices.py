@@ -6,6 +6,7 @@ choice of an epoch, a reading of a metric) is read off the honest runs.
 """
 
 import math
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from fer_common.data import EMOTIONS
+from fer_common.results import render
 from fer_common.results.groups import FinishedRun, Group
 from fer_common.results.image_sets import HONEST, ImageSet
 from fer_common.results.measure import Scores, half_interval
@@ -36,13 +38,13 @@ MISTAKES: dict[tuple[str, str], tuple[str, str]] = {
     ("cnn", "folds_without_private"): ("split", "five folds of one pool"),
     ("cnn", "evaluation_tenth"): ("split", "a tenth of Training called evaluation set"),
     ("cnn", "public_fitted"): ("split", "PublicTest trained on, too"),
-    ("cnn", "official_without_twins"): ("split", "training images that the test holds too left out"),
+    ("cnn", "official_without_twins"): ("control", "training images that the test holds too left out"),
     ("cnn", "oversample_without_private"): ("before the split", "classes balanced by repetition before the split"),
     ("cnn", "undersample_without_private"): ("before the split", "classes balanced by a smaller draw before the split"),
     ("cnn", "mirror_without_private"): ("before the split", "mirror images added before the split"),
     ("standardised", "transforms_without_private"): ("before the split", "scaler fitted on the test images, too"),
     ("standardised", "without_private_80_20"): (
-        "before the split",
+        "control",
         "test images drawn from the pool, the scaler fitted on training images alone",
     ),
     ("batch_attention", "official"): ("batch", "attention over the batch, images in stored order"),
@@ -50,7 +52,7 @@ MISTAKES: dict[tuple[str, str], tuple[str, str]] = {
     ("equalised", "official"): ("images", "a copy with equalised histograms"),
     ("upscaled", "official"): ("images", "a copy brought from half the size"),
     ("jpeg", "official"): ("images", "a copy as JPEG of quality 50"),
-    ("small_flip", "official"): ("arithmetic", "the mean over an image and its mirror image printed as one answer"),
+    ("small_flip", "official"): ("arithmetic", "answers averaged over an image and its mirror image, unsaid"),
 }
 """(kind, in words) of what the laboratory runs, by system and protocol; another network's system stands for `cnn`."""
 
@@ -68,13 +70,16 @@ class Difference:
     seeds: int
 
     @classmethod
-    def of(cls, ours: BySeed, theirs: BySeed) -> "Difference | None":
-        """Images of the two are other ones, or paired ones whose covariance is left out: variances add."""
+    def of(cls, ours: BySeed, theirs: BySeed, paired: float | None = None) -> "Difference | None":
+        """paired: standard deviation over images of the mean difference, where the images of the two are the same and
+        it is known; else variances add."""
         common = sorted(set(ours) & set(theirs))
         if not common:
             return None
         apart = [ours[seed][0] - theirs[seed][0] for seed in common]
-        image_sd = math.hypot(*(fmean(side[seed][1] for seed in common) for side in (ours, theirs)))
+        image_sd = paired
+        if paired is None:
+            image_sd = math.hypot(*(fmean(side[seed][1] for seed in common) for side in (ours, theirs)))
         sd = float(np.std(apart, ddof=1)) if len(common) > 1 else math.nan
         half = half_interval(sd, len(common), image_sd)
         mean = fmean(apart)
@@ -110,8 +115,9 @@ def _of_network(network: str, own: Mapping[tuple[str, str], Group], official: Gr
         for metric in METRICS:
             printed, private = _printed(group, metric, scores), _private(group, metric, scores)
             honest = _private(official, metric, scores)
-            leak = None if kind in ("images", "batch") else Difference.of(printed, private)
-            effect = Difference.of(private, honest)
+            apart = printed != private  # else nothing is held out but PrivateTest: nothing can leak
+            leak = Difference.of(printed, private) if apart and kind not in ("images", "batch") else None
+            effect = Difference.of(private, honest, _paired(group, official, scores) if metric == "accuracy" else None)
             if kind == "arithmetic":  # another answer of the same network: what it gains is what is printed too much
                 leak, effect = effect, None
             row = _row(kind, words, metric, printed, leak, effect, key, "run")
@@ -134,6 +140,26 @@ def _orders(group: Group, key: tuple[str, str]) -> Iterator[dict]:
             printed = {seed: (own[name], 0.0) for seed, own in orders.items()}
             words = f"attention over the batch: PublicTest asked {name}, not one by one"
             yield _row("batch", words, "accuracy", printed, Difference.of(printed, alone), None, key, "read off")
+
+
+def _paired(group: Group, official: Group, scores: Scores) -> float | None:
+    """Standard deviation over the images of PrivateTest of the mean difference between two groups of the same seeds;
+    None where a group has other images of it."""
+    ours, theirs = (_right_by_seed(own, scores) for own in (group, official))
+    common = set(ours) & set(theirs)
+    if not common or any(ours[seed].shape != theirs[seed].shape for seed in common):
+        return None
+    apart = np.mean([ours[seed] - theirs[seed] for seed in common], axis=0)
+    return float(apart.std(ddof=1) / math.sqrt(len(apart)))
+
+
+def _right_by_seed(group: Group, scores: Scores) -> dict[int, np.ndarray]:
+    """Of each seed float (n,): the share of its networks, several where there are folds, that are right on an image."""
+    found: dict[int, list[np.ndarray]] = {}
+    for run in group.folds or group.runs:
+        if private := scores.of(run).right.get("PrivateTest"):
+            found.setdefault(run.record.seed, []).append(private.as_numbers())
+    return {seed: np.mean(own, axis=0) for seed, own in found.items()}
 
 
 def _standardised(group: Group, official: Group, scores: Scores) -> float:
@@ -212,7 +238,7 @@ def _selection(official: Group, scores: Scores) -> Iterator[dict]:
         if by_private == last_epoch == by_public:
             continue  # scored once: there was no choice
         words = "the epoch that is best on PublicTest, as is allowed, instead of the last"
-        yield _row("selection", words, metric, chosen, None, Difference.of(chosen, last))
+        yield _row("control", words, metric, chosen, None, Difference.of(chosen, last))
         words = "the epoch that is best on PrivateTest"
         yield _row("selection", words, metric, at_best, Difference.of(at_best, chosen))
         if metric == "accuracy":
@@ -224,7 +250,8 @@ def _selection(official: Group, scores: Scores) -> Iterator[dict]:
 def _of_many(groups: Sequence[Group], scores: Scores) -> Iterator[dict]:
     """What the paper's own runs of the same network give: the best seed, and the best setting, on PrivateTest, less
     what PublicTest would have chosen of as many. Expected over all choices of k; intervals by drawing runs anew."""
-    own = [group for group in groups if group.record.paper == "cnn_13_epochs" and group.record.protocol == "official"]
+    network = ("cnn_13_epochs", "cnn", "official")
+    own = [g for g in groups if (g.record.paper, g.record.system, g.record.protocol) == network]
     seeds = [run for group in own if group.record.preset == "full" and group.unchanged for run in group.runs]
     settings = [run for group in own if group.record.preset == "custom" for run in group.runs]
     for runs, many, word in ((seeds, (3, 5), "seeds"), (settings, (5, 10), "settings, of 3 epochs each,")):
@@ -331,11 +358,12 @@ def _pairs(ran: Mapping[tuple[str, str], tuple[str, str, Group]], official: Grou
     ]  # fmt: skip
     plain, ovr = (_of(official.runs, FITTED, metric, scores) for metric in ("accuracy", "mean_ovr_accuracy"))
     key = official.record.system, "official"
-    splits.append(("training images scored as test images", key, plain, ovr, honest))
+    splits.append(("training images scored as test images", key, plain, ovr, honest))  # of the honest runs themselves
     for words, key, plain, printed, private in splits:
         leak = Difference.of(printed, private)
         says = f"{words}, and read as a mean of one-vs-rest accuracies"
-        row = _row("pair", says, "accuracy", printed, leak, Difference.of(private, honest), key, "run")
+        effect = None if private is honest else Difference.of(private, honest)
+        row = _row("pair", says, "accuracy", printed, leak, effect, key, "run")
         alone = fmean(value for value, _ in plain.values())
         yield row | {"composed": expit(logit(alone) + logit(reading) - logit(base))}
 
@@ -392,3 +420,70 @@ def _of_five(probabilities: np.ndarray, labels: np.ndarray) -> float:
 def _ensemble(official: Group) -> float:
     both = [_private_of(run) for run in official.runs]
     return float(np.mean(np.mean([own for own, _ in both], axis=0).argmax(1) == both[0][1]))
+
+
+# Its page
+
+
+def blocks(table: pd.DataFrame) -> dict[str, str]:
+    """Of the laboratory's page, from `protocol_prices`: the answer, what each mistake is worth, the dearest first; the
+    pairs, with what composing them gives; and the same on the reference network."""
+
+    def shown(row, value: float) -> str:
+        decimals, factor = render.scale_of(row["metric"])
+        return "" if pd.isna(value) else f"{factor * value:.{decimals}f}"
+
+    def block(chosen, **further: str) -> str:
+        chosen = chosen.sort_values(["leak", "effect"], ascending=False, kind="stable")
+        without = chosen["printed_value"] - chosen["leak"].fillna(chosen["effect"])
+        rows = [
+            {"what is done": row["mistake"], "kind": row["kind"], "metric": row["metric"]}
+            | {"printed": shown(row, row["printed_value"]), "without it": shown(row, other)}
+            | {words: shown(row, row[name]) for name, words in further.items()}
+            | {name: render.apart(row, name) for name in ("leak", "effect")}
+            | {"seeds": row["seeds"]}
+            for (_, row), other in zip(chosen.iterrows(), without)
+        ]
+        return render.markdown(rows)
+
+    if not len(table):
+        return dict.fromkeys(("answer", "prices", "pairs", "composing", "small"), render.markdown([]))
+    pair, cnn = table["kind"] == "pair", table["network"] == "cnn"
+    told = (table["metric"] == "accuracy") | (table["kind"] == "arithmetic")
+    return {
+        "answer": _answer(table[cnn & ~pair & (table["metric"] == "accuracy")]),
+        "prices": block(table[cnn & ~pair & told], standardised="at PrivateTest's mix of classes"),
+        "pairs": block(table[cnn & pair], composed="composed"),
+        "composing": _composing(table[cnn & pair]),
+        "small": block(table[~cnn & told], composed="composed"),
+    }
+
+
+LARGE = 0.05  # an accuracy of which a leak is told at the head of the page
+
+
+def _answer(prices: pd.DataFrame) -> str:
+    """What makes large numbers, and what cannot be told from nothing; prices: of accuracy, one mistake each."""
+    leaks = prices[prices["leak"].notna()].sort_values("leak", ascending=False, kind="stable")
+    large = leaks[leaks["leak"] >= LARGE]
+    listed = "; ".join(f"{row['mistake']}, {render.apart(row, 'leak')}" for _, row in large.iterrows())
+    splits = leaks[(leaks["leak"] < LARGE) & leaks["kind"].isin(("split", "before the split"))]
+    none = splits[(splits["leak low"] <= 0) & (splits["leak high"] >= 0)]
+    names = "; ".join(none["mistake"])
+    low, high = (100 * own for own in (none["leak"].min(), none["leak"].max()))
+    return textwrap.fill(
+        "These make an accuracy large, in points above what the same network gets without them: "
+        f"{listed}. Of the other {len(splits)} ways to split, or to prepare images before the split, {len(none)} "
+        f"cannot be told from no leak at all, at {low:+.1f} to {high:+.1f} points: {names}.",
+        120,
+    )
+
+
+def _composing(pairs: pd.DataFrame) -> str:
+    off = 100 * (pairs["composed"] - pairs["printed_value"]).abs()
+    worst = pairs.loc[off.idxmax(), "mistake"]
+    return textwrap.fill(
+        f"On these {len(pairs)} pairs composing is off by {off.median():.1f} points at the median, and by "
+        f"{off.max():.1f} at most ({worst}).",
+        120,
+    )

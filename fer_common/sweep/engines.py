@@ -142,7 +142,8 @@ class Ray:
             raise UserError("--engine ray needs Ray: pip install 'ferrepro[cluster]'.") from None
         self.ray = ray
         try:
-            ray.init(address=address, log_to_driver=False, include_dashboard=False if address is None else None)
+            # Without an address Ray would join whatever cluster it finds here.
+            ray.init(address or "local", log_to_driver=False, include_dashboard=None if address else False)
         except ConnectionError as error:
             raise UserError(
                 f"--address {address}: no Ray cluster answers ({error}); start one with ray start."
