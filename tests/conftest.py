@@ -26,11 +26,12 @@ REAL = Path(os.environ.get("FER2013") or ROOT.parent / "shared/data/fer2013/fer2
 REAL_UTKFACE = Path(os.environ.get("UTKFACE") or ROOT.parent / "shared/data/utkface/UTKFace.tar.gz")
 
 
-def pytest_collection_modifyitems(items):
-    """Where commands train, the time that one of them may take is the limit, not that of setup.cfg."""
+def pytest_collection_modifyitems(config, items):
+    """Where commands train, the time that one of them may take is the limit, not that of setup.cfg; --timeout makes it
+    longer."""
     for item in items:
         if item.get_closest_marker("training") or item.get_closest_marker("smoke"):
-            item.add_marker(pytest.mark.timeout(LONGEST))
+            item.add_marker(pytest.mark.timeout(max(LONGEST, config.getoption("timeout") or 0)))
 
 
 @pytest.fixture(scope="session", autouse=True)
