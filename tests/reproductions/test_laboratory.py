@@ -1,9 +1,11 @@
 """The laboratory: its network is that of the paper, its plan names what there is, and its own command runs."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 
-from fer_common import records
+from fer_common import experiment, records
 from reproductions import cnn_13_epochs, laboratory
 from tests.conftest import run_here
 
@@ -30,6 +32,25 @@ def test_images_are_altered_and_stay_images(how):
     found = laboratory.altered(images, how)
     assert found.shape == images.shape and found.dtype == np.uint8 and (found != images).any()
     np.testing.assert_array_equal(laboratory.altered(images, "as they are"), images)
+
+
+@pytest.mark.training
+def test_the_command_runs_what_is_missing_a_seed_at_a_time(tmp_path):
+    """Each fold is a run; of what is there, nothing is repeated."""
+    asked = ("lab", "--preset", "smoke", "--data", "synthetic", "--runs", tmp_path / "runs")
+    with mock.patch.object(experiment, "command") as command:
+        printed = run_here(*asked, "--seeds", "2").stdout
+    wanted = [call.args[1] for call in command.call_args_list]
+    folds = 5 * sum("folds_without_private" in own for own in laboratory.PLAN.values())
+    each = sum(map(len, laboratory.PLAN.values())) + folds - 1
+    assert len(wanted) == 2 * each == len({tuple(argv) for argv in wanted})
+    seeds = [int(argv[argv.index("--seed") + 1]) for argv in wanted]
+    assert seeds == [0] * each + [1] * each and f"{2 * each} runs, 0 done, {2 * each} missing" in printed
+    run_here("run", "laboratory", *wanted[0])
+    with mock.patch.object(experiment, "command") as command:
+        run_here(*asked, "--seeds", "2")
+    assert [call.args[1] for call in command.call_args_list] == wanted[1:]
+    assert "--seeds 0: one or more" in run_here("lab", "--seeds", "0", check=False).stderr
 
 
 @pytest.mark.smoke
