@@ -200,9 +200,9 @@ def in_orders(run: experiment.Run, model, images: np.ndarray, preprocessing) -> 
 
 def priced(tables: Mapping[str, Any]) -> dict[str, str]:
     """The blocks of its page."""
-    from fer_common.results import prices
+    from fer_common.results import pages
 
-    return prices.blocks(tables["protocol_prices"])
+    return pages.prices_blocks(tables["protocol_prices"])
 
 
 PAPER = experiment.Paper(

@@ -6,7 +6,6 @@ choice of an epoch, a reading of a metric) is read off the honest runs.
 """
 
 import math
-import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -15,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from fer_common.data import EMOTIONS
-from fer_common.results import render
 from fer_common.results.groups import FinishedRun, Group
 from fer_common.results.image_sets import HONEST, ImageSet
 from fer_common.results.measure import Scores, half_interval
@@ -420,70 +418,3 @@ def _of_five(probabilities: np.ndarray, labels: np.ndarray) -> float:
 def _ensemble(official: Group) -> float:
     both = [_private_of(run) for run in official.runs]
     return float(np.mean(np.mean([own for own, _ in both], axis=0).argmax(1) == both[0][1]))
-
-
-# Its page
-
-
-def blocks(table: pd.DataFrame) -> dict[str, str]:
-    """Of the laboratory's page, from `protocol_prices`: the answer, what each mistake is worth, the dearest first; the
-    pairs, with what composing them gives; and the same on the reference network."""
-
-    def shown(row, value: float) -> str:
-        decimals, factor = render.scale_of(row["metric"])
-        return "" if pd.isna(value) else f"{factor * value:.{decimals}f}"
-
-    def block(chosen, **further: str) -> str:
-        chosen = chosen.sort_values(["leak", "effect"], ascending=False, kind="stable")
-        without = chosen["printed_value"] - chosen["leak"].fillna(chosen["effect"])
-        rows = [
-            {"what is done": row["mistake"], "kind": row["kind"], "metric": row["metric"]}
-            | {"printed": shown(row, row["printed_value"]), "without it": shown(row, other)}
-            | {words: shown(row, row[name]) for name, words in further.items()}
-            | {name: render.apart(row, name) for name in ("leak", "effect")}
-            | {"seeds": row["seeds"]}
-            for (_, row), other in zip(chosen.iterrows(), without)
-        ]
-        return render.markdown(rows)
-
-    if not len(table):
-        return dict.fromkeys(("answer", "prices", "pairs", "composing", "small"), render.markdown([]))
-    pair, cnn = table["kind"] == "pair", table["network"] == "cnn"
-    told = (table["metric"] == "accuracy") | (table["kind"] == "arithmetic")
-    return {
-        "answer": _answer(table[cnn & ~pair & (table["metric"] == "accuracy")]),
-        "prices": block(table[cnn & ~pair & told], standardised="at PrivateTest's mix of classes"),
-        "pairs": block(table[cnn & pair], composed="composed"),
-        "composing": _composing(table[cnn & pair]),
-        "small": block(table[~cnn & told], composed="composed"),
-    }
-
-
-LARGE = 0.05  # an accuracy of which a leak is told at the head of the page
-
-
-def _answer(prices: pd.DataFrame) -> str:
-    """What makes large numbers, and what cannot be told from nothing; prices: of accuracy, one mistake each."""
-    leaks = prices[prices["leak"].notna()].sort_values("leak", ascending=False, kind="stable")
-    large = leaks[leaks["leak"] >= LARGE]
-    listed = "; ".join(f"{row['mistake']}, {render.apart(row, 'leak')}" for _, row in large.iterrows())
-    splits = leaks[(leaks["leak"] < LARGE) & leaks["kind"].isin(("split", "before the split"))]
-    none = splits[(splits["leak low"] <= 0) & (splits["leak high"] >= 0)]
-    names = "; ".join(none["mistake"])
-    low, high = (100 * own for own in (none["leak"].min(), none["leak"].max()))
-    return textwrap.fill(
-        "These make an accuracy large, in points above what the same network gets without them: "
-        f"{listed}. Of the other {len(splits)} ways to split, or to prepare images before the split, {len(none)} "
-        f"cannot be told from no leak at all, at {low:+.1f} to {high:+.1f} points: {names}.",
-        120,
-    )
-
-
-def _composing(pairs: pd.DataFrame) -> str:
-    off = 100 * (pairs["composed"] - pairs["printed_value"]).abs()
-    worst = pairs.loc[off.idxmax(), "mistake"]
-    return textwrap.fill(
-        f"On these {len(pairs)} pairs composing is off by {off.median():.1f} points at the median, and by "
-        f"{off.max():.1f} at most ({worst}).",
-        120,
-    )
