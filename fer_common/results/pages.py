@@ -624,7 +624,7 @@ def _answer(prices: pd.DataFrame) -> str:
 
 def _composing(pairs: pd.DataFrame) -> str:
     off = 100 * (pairs["composed"] - pairs["printed_value"]).abs()
-    worst = pairs.loc[off.idxmax(), "mistake"]
+    worst = pairs["mistake"].iloc[off.argmax()]
     return textwrap.fill(
         f"On these {len(pairs)} pairs composing is off by {off.median():.1f} points at the median, and by "
         f"{off.max():.1f} at most ({worst}).",

@@ -75,9 +75,8 @@ class Difference:
         if not common:
             return None
         apart = [ours[seed][0] - theirs[seed][0] for seed in common]
-        image_sd = paired
-        if paired is None:
-            image_sd = math.hypot(*(fmean(side[seed][1] for seed in common) for side in (ours, theirs)))
+        apiece = (fmean(side[seed][1] for seed in common) for side in (ours, theirs))
+        image_sd = math.hypot(*apiece) if paired is None else paired
         sd = float(np.std(apart, ddof=1)) if len(common) > 1 else math.nan
         half = half_interval(sd, len(common), image_sd)
         mean = fmean(apart)
@@ -332,8 +331,8 @@ def _arithmetic(official: Group, scores: Scores) -> Iterator[dict]:
         readings.append(("accuracy", "test images that FER+ gives no name left out", named, "accuracy"))
     for metric, words, printed, meant in readings:
         # One network, the same images: only the seeds vary what lies between two ways of counting.
-        exact = [{seed: (value, 0.0) for seed, (value, _) in own.items()} for own in (printed, values[meant])]
-        yield _row("arithmetic", words, metric, printed, Difference.of(*exact))
+        ours, theirs = ({seed: (own[seed][0], 0.0) for seed in own} for own in (printed, values[meant]))
+        yield _row("arithmetic", words, metric, printed, Difference.of(ours, theirs))
     if len(official.runs) > 1:
         together = _ensemble(official)
         single = fmean(value for value, _ in values["accuracy"].values())
