@@ -21,19 +21,19 @@ UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, z
 def read_arrays(file: Path | BinaryIO, largest: int, expected: Collection[str] = ()) -> dict[str, np.ndarray]:
     """The arrays of an .npz by name, without pickles; each is made once its header agrees with its size.
 
-    largest: bytes that an array may have; expected: the names of all arrays, where others are refused. Raises
-    UNREADABLE.
+    largest: bytes that all arrays may have together; expected: the names of all arrays, where others are refused.
+    Raises UNREADABLE.
     """
     found = {}
     with zipfile.ZipFile(file) as archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         if expected and sorted(members) != sorted(expected):
             raise ValueError(f"it holds {', '.join(members)[:200]}; expected {', '.join(expected)}")
+        if (size := sum(info.file_size for info in members.values())) > largest:
+            raise ValueError(f"its arrays have {size:,} bytes, expected {largest:,} at most")
         for name, info in members.items():
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise ValueError(f"array {name}: is packed in another way than NumPy packs")
-            if info.file_size > largest:
-                raise ValueError(f"array {name}: has {info.file_size:,} bytes, expected {largest:,} at most")
             with archive.open(info) as member:
                 content = bytearray(member.read(info.file_size))  # never more than it says that it has
             found[name] = _array(name, content)

@@ -29,8 +29,8 @@ from fer_common.data.attributes import PARTS, TASKS
 SCHEMA = 1
 # Stored as float16, and some networks end in bfloat16: the probabilities of one image may miss 1 by a little.
 SUMS_TO = 1, 0.02
-# Bytes of one array unpacked: a thousand scored epochs of all of FER2013. A hostile file is refused before it is read.
-LARGEST_ARRAY = 1 << 29
+# Bytes of all arrays unpacked: a thousand scored epochs of all of FER2013. A hostile file is refused before it is read.
+LARGEST_PREDICTIONS = 1 << 29
 
 
 class DamagedRecord(UserError):
@@ -259,7 +259,7 @@ def read_predictions(path: Path, record: Record, task: str | None = None) -> Pre
         raise _damaged(path, f"there is no task {task}")
     file = "predictions.npz" if task == record.task else f"predictions-{task}.npz"
     try:
-        arrays: dict[str, Any] = read_arrays(path / file, LARGEST_ARRAY, STORED)
+        arrays: dict[str, Any] = read_arrays(path / file, LARGEST_PREDICTIONS, STORED)
         predictions = Predictions(**arrays)
     except UNREADABLE as error:
         raise _damaged(path, error) from None

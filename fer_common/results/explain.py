@@ -68,8 +68,8 @@ def ways(answer: Answer, comparison: pd.DataFrame, prices: pd.DataFrame) -> list
 
 def _composed(honest: pd.Series, prices: pd.DataFrame) -> list[Way]:
     """The honest accuracy moved by one price, and by two of different kinds, on the logit scale; limits from those of
-    the prices and of the honest accuracy, added as if they were independent. What is worth nothing is in no pair, and
-    attention over the batch in nothing, since it is of a network that is another."""
+    the prices and of the honest accuracy, added as if they were independent. What is worth nothing is in no pair.
+    Controls are no mistakes, and attention over the batch takes another network: neither is composed."""
     if not len(prices):
         return []
     shifts = []

@@ -612,17 +612,19 @@ def _answer(prices: pd.DataFrame) -> str:
     listed = "; ".join(f"{row['mistake']}, {render.apart(row, 'leak')}" for _, row in large.iterrows())
     splits = leaks[(leaks["leak"] < LARGE) & leaks["kind"].isin(("split", "before the split"))]
     none = splits[(splits["leak low"] <= 0) & (splits["leak high"] >= 0)]
-    names = "; ".join(none["mistake"])
-    low, high = (100 * own for own in (none["leak"].min(), none["leak"].max()))
-    return textwrap.fill(
-        "These make an accuracy large, in points above what the same network gets without them: "
-        f"{listed}. Of the other {len(splits)} ways to split, or to prepare images before the split, {len(none)} "
-        f"cannot be told from no leak at all, at {low:+.1f} to {high:+.1f} points: {names}.",
-        120,
-    )
+    said = f"These make an accuracy large, in points above what the same network gets without them: {listed}."
+    if len(none):
+        said += (
+            f" Of the other {len(splits)} ways to split, or to prepare images before the split, {len(none)} cannot be "
+            f"told from no leak at all, at {100 * none['leak'].min():+.1f} to {100 * none['leak'].max():+.1f} points: "
+            f"{'; '.join(none['mistake'])}."
+        )
+    return textwrap.fill(said, 120)
 
 
 def _composing(pairs: pd.DataFrame) -> str:
+    if not len(pairs):
+        return "No pair was run."
     off = 100 * (pairs["composed"] - pairs["printed_value"]).abs()
     worst = pairs["mistake"].iloc[off.argmax()]
     return textwrap.fill(

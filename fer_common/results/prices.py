@@ -112,8 +112,8 @@ def _of_network(network: str, own: Mapping[tuple[str, str], Group], official: Gr
         for metric in METRICS:
             printed, private = _printed(group, metric, scores), _private(group, metric, scores)
             honest = _private(official, metric, scores)
-            apart = printed != private  # else nothing is held out but PrivateTest: nothing can leak
-            leak = Difference.of(printed, private) if apart and kind not in ("images", "batch") else None
+            # Where PrivateTest itself is printed, nothing can leak.
+            leak = Difference.of(printed, private) if _test_set(group, scores) != HONEST else None
             effect = Difference.of(private, honest, _paired(group, official, scores) if metric == "accuracy" else None)
             if kind == "arithmetic":  # another answer of the same network: what it gains is what is printed too much
                 leak, effect = effect, None

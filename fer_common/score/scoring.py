@@ -26,7 +26,7 @@ from fer_common.score.patterns import Pattern
 PAPER = "released"  # in place of a paper: networks that somebody released, or sent
 BATCH = 128
 LONGEST = 3 * 3600  # seconds that a network may take over all images
-LARGEST = 1 << 27  # bytes of a file of predictions, or of an array in it
+LARGEST = 1 << 27  # bytes of a file of predictions, unpacked
 SHOWN = 200  # characters of what is wrong
 
 
@@ -154,7 +154,7 @@ def _from_npz(path: Path) -> tuple[np.ndarray | None, np.ndarray]:
         raise UserError(f"{path}: row_id is {row_id.dtype} {row_id.shape}; expected whole numbers (N,).")
     if probabilities is not None and probabilities.shape[1:] == (7,) and probabilities.dtype.kind in "fiu":
         return row_id, probabilities
-    if label is not None and label.ndim == 1 and label.dtype.kind in "iuU":
+    if label is not None and label.ndim == 1 and label.dtype.kind in "iuUS":
         return row_id, label.astype(str)
     held = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in arrays.items())
     raise UserError(f"{path}: holds {held[:SHOWN]}; expected probabilities (N, 7) or label (N,).")

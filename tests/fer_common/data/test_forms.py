@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from fer_common import UserError
-from fer_common.data import EMOTIONS, USAGES, fer2013, original, passport, synthetic
+from fer_common.data import EMOTIONS, USAGES, fer2013, original, passport, rows, synthetic
 from fer_common.protocols import PROTOCOLS
 from tests.conftest import ROOT, assert_same, csv_lines
 
@@ -503,6 +503,13 @@ def test_an_array_that_says_it_is_larger_is_not_made_room_for(tmp_path):
     np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (10**12, 48, 48)})
     with pytest.raises(UserError, match="array images: says that it has 2,304,000,000,000,000 bytes, and has 0"):
         fer2013.read(zipped(tmp_path / "a.npz", [("images.npy", header.getvalue())]))
+
+
+def test_arrays_that_are_too_large_together_are_not_unpacked(tmp_path, faces):
+    """Each alone would do: it is their sum that fills the memory."""
+    np.savez_compressed(tmp_path / "a.npz", **npz(faces), **{f"more_{k}": np.zeros(1 << 18) for k in range(4)})
+    with mock.patch.object(rows, "MOST_BYTES", 4 << 20), pytest.raises(UserError, match="its arrays have 8,.* at most"):
+        fer2013.read(tmp_path / "a.npz", allow_subset=True)
 
 
 PATHS = pa.schema({"image": pa.struct({"bytes": pa.binary(), "path": pa.string()}), "label": pa.int64()})

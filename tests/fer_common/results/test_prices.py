@@ -9,7 +9,7 @@ import pytest
 from fer_common import records
 from fer_common.data import synthetic
 from fer_common.protocols import PROTOCOLS
-from fer_common.results import figures, groups, measure, prices
+from fer_common.results import figures, groups, measure, pages, prices
 from tests.builders import predictions, put, record
 
 SEEDS = range(3)
@@ -134,6 +134,15 @@ def test_prices_are_drawn(tmp_path):
     drawn = (tmp_path / "prices.svg").read_text()
     assert "test images drawn from the pool of the" in drawn and "+30.0" in drawn
     assert (tmp_path / "prices.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_page_of_a_network_alone_says_that_no_pair_was_run(tmp_path):
+    table = made(tmp_path).reset_index()
+    blocks = pages.prices_blocks(table)
+    assert "training images scored as test images, +30.0" in " ".join(blocks["answer"].split())
+    assert "composing is off by" in blocks["composing"]
+    alone = pages.prices_blocks(table.assign(network="small"))
+    assert alone["composing"] == "No pair was run." and "composed" in alone["small"]
 
 
 def test_nothing_is_priced_without_honest_runs(tmp_path):
