@@ -179,7 +179,8 @@ def check(setup: Setup) -> list[str]:
     """What of the values cannot go together."""
     hidden = len(setup.dense_widths) - (setup.dense_reading == "softmax_is_fourth")
     if len(setup.dropouts) < hidden:
-        return [f"--dropouts has {len(setup.dropouts)} values for {hidden} dense layers; give one a layer"]
+        shown = " ".join(map(str, setup.dropouts))
+        return [f"--dropouts {shown}: {len(setup.dropouts)} for {hidden} dense layers; give one a layer"]
     return []
 
 

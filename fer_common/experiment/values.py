@@ -27,8 +27,8 @@ def check(paper: Paper, system: str, setup: Any, options: Options) -> None:
     for field in dataclasses.fields(setup):
         value, usual = getattr(setup, field.name), getattr(default, field.name)
         if value != usual:
-            option = f"--{field.name.replace('_', '-')}"
-            said += [f"{option} {_shown(value)}: {why}" for why in _wrong(field.name, value, usual)]
+            given = f"--{field.name.replace('_', '-')} {_shown(value)}".strip()
+            said += [f"{given}: {why}" for why in _wrong(field.name, value, usual)]
     epochs = getattr(setup, "epochs", None)
     scored = getattr(setup, "score_epochs", ())
     if epochs and scored != getattr(default, "score_epochs", ()) and any(not 1 <= epoch <= epochs for epoch in scored):

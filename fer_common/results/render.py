@@ -233,7 +233,7 @@ def _read(path: Path) -> pd.DataFrame:
         return table
     keys = list(table[names].itertuples(index=False, name=None))
     known = {key: _image_set(*key) for key in set(keys)}
-    place = list(table.columns).index(names[0])
+    place = min(list(table.columns).index(name) for name in names)
     table = table.drop(columns=names)
     table.insert(place, "image_set", [known[key] for key in keys])
     return table

@@ -52,8 +52,8 @@ def test_help_tells_where_values_come_from():
         ),
         ("run cnn_13_epochs --seed -1", "--seed -1: a seed is 0 or more"),
         ("run cnn_13_epochs --score-epochs 99", "--score-epochs 99: epochs are numbered from 1 to 13"),
-        ("run cnn_13_epochs --filters", "--filters : at least one is needed"),
-        ("run cnn_13_epochs --dropouts 0.1", "--dropouts has 1 values for 4 dense layers"),
+        ("run cnn_13_epochs --filters", "--filters: at least one is needed"),
+        ("run cnn_13_epochs --dropouts 0.1", "--dropouts 0.1: 1 for 4 dense layers"),
         ("run reference --learning-rate nan", "--learning-rate nan: is no number to calculate with"),
         (
             "run reference --dropout 1.5 --learning-rate 0",
