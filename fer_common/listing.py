@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from statistics import fmean, median
+from statistics import fmean, median, mode
 
 from fer_common import claims, records
 from fer_common.progress import table
@@ -90,9 +90,11 @@ def _best(official: list[Record]) -> str:
 
 
 def _minutes(same: list[Record]) -> str:
-    spent = [r.epochs_run * r.seconds_per_epoch / 60 for r in same if r.epochs_run and r.seconds_per_epoch]
-    if not spent:
+    timed = [r for r in same if r.epochs_run and r.seconds_per_epoch]
+    if not timed:
         return ""
+    usual = mode(r.device for r in timed)  # a minute on another device is another minute
+    spent = [r.epochs_run * r.seconds_per_epoch / 60 for r in timed if r.device == usual]
     return f"{median(spent):.0f}" if median(spent) >= 1 else "below 1"
 
 

@@ -108,6 +108,11 @@ class Predictions:
         return self.probabilities[list(self.epochs).index(epoch)]
 
 
+def is_accelerator(device: str) -> bool:
+    """Whether a record's device is one, as `machine.device` names it."""
+    return device.partition(":")[0] in ("gpu", "cuda", "tpu", "mps")
+
+
 def config_hash(record: Record) -> str:
     """8 hex digits over the setup and the data; not commit, versions or machine, so that runs resume across them.
 

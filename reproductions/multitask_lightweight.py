@@ -13,7 +13,7 @@ Cost and result under `official`, by `ferrepro docs` from the committed records;
     multitask_heavy, random, full: 60.6 [58.8, 62.3] % of 3,589 images, 5 seeds, 7.9 min a run
     multitask_light, random, full: 55.6 [53.8, 57.5] % of 3,589 images, 5 seeds, 5.5 min a run
     pruned, random, full: 55.0 [53.0, 57.0] % of 3,589 images, 5 seeds, 1.1 min a run
-    quantized, random, full: 55.6 [53.8, 57.3] % of 3,589 images, 5 seeds, - min a run
+    quantized, random, full: 55.6 [53.8, 57.3] % of 3,589 images, 5 seeds
     singletask_heavy_expression, random, full: 64.1 [62.4, 65.8] % of 3,589 images, 5 seeds, 4.7 min a run
     singletask_light_expression, random, full: 59.0 [57.3, 60.6] % of 3,589 images, 5 seeds, 3.2 min a run
 

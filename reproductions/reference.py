@@ -7,8 +7,10 @@ Run: `ferrepro run reference --system small --seed 0`, or `python -m reproductio
 `small_flip` asks the same network about each image and its mirror image, and takes the mean.
 
 Cost and result under `official`, by `ferrepro docs` from the committed records; 95 % intervals:
-    small, random, full: 70.1 [65.6, 74.6] % of 3,589 images, 2 seeds, 71.9 min a run
-    small_flip, random, full: 70.8 [69.0, 72.7] % of 3,589 images, 2 seeds, - min a run
+    large, random, full: 71.1 [66.9, 75.3] % of 3,589 images, 2 seeds, 2.1 min a run on gpu:0
+    large_flip, random, full: 72.1 [70.3, 73.9] % of 3,589 images, 2 seeds
+    small, random, full: 70.3 [68.4, 72.2] % of 3,589 images, 3 seeds, 71.9 min a run
+    small_flip, random, full: 70.9 [69.4, 72.5] % of 3,589 images, 3 seeds
 """
 
 from dataclasses import dataclass

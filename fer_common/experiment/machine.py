@@ -4,6 +4,7 @@ import contextlib
 import importlib.metadata
 import os
 import platform
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -38,13 +39,32 @@ def commit() -> tuple[str | None, bool | None]:
 
 
 def device() -> str:
-    """The processor that trains, e.g. `AMD EPYC, 2 cores` or `gpu:0`."""
+    """The processor that trains, e.g. `AMD EPYC, 2 cores`; or `gpu:0`, with the name of the GPU where it is told."""
     import keras
 
     devices = keras.distribution.list_devices()
-    if not all(name.startswith("cpu") for name in devices):
-        return ", ".join(devices)
-    return processor()
+    if all(name.startswith("cpu") for name in devices):
+        return processor()
+    names = dict.fromkeys(_of_nvidia_smi("--query-gpu=name", "--format=csv,noheader"))
+    return ", ".join(devices) + f" ({', '.join(names)})" * bool(names)
+
+
+def gpus_here() -> tuple[str, ...]:
+    """The numbers of the GPUs that CUDA may use here: those of CUDA_VISIBLE_DEVICES, or all that there are."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return tuple(each.strip() for each in visible.split(",") if each.strip())
+    return tuple(str(number) for number, line in enumerate(_of_nvidia_smi("-L")) if line.startswith("GPU"))
+
+
+def _of_nvidia_smi(*arguments: str) -> list[str]:
+    """The lines that it prints; none where it is not, or does not answer."""
+    if not shutil.which("nvidia-smi"):
+        return []
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        said = subprocess.run(["nvidia-smi", *arguments], capture_output=True, text=True, check=True, timeout=20)
+        return said.stdout.splitlines()
+    return []
 
 
 def processor() -> str:

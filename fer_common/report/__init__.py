@@ -16,7 +16,7 @@ from fer_common.files import write_whole
 from fer_common.provenance import provenance
 from fer_common.results import render
 from fer_common.results.answers import Answer
-from fer_common.results.tables import MAIN_PRESETS
+from fer_common.results.tables import MAIN_PRESETS, of_usual_device
 
 HERE = Path(__file__).parent
 BESIDE = 14  # rows beside a claim that are shown before the rest is folded away
@@ -190,7 +190,7 @@ def _run_of(row: pd.Series | None, runs: list[dict]) -> str:
 
 
 def _minutes(runs: pd.DataFrame, named: set[str]) -> str:
-    own = runs[runs["run"].isin(named) & (runs["left_out"] == "")]
+    own = of_usual_device(runs[runs["run"].isin(named) & (runs["left_out"] == "")])
     minutes = (own["epochs_run"] * own["seconds_per_epoch"] / 60).median() if len(own) else float("nan")
     return "" if pd.isna(minutes) else "less than a minute" if minutes < 1 else f"about {minutes:.0f} minutes"
 

@@ -18,10 +18,11 @@ from fer_common import UserError, claims
 from fer_common.audit import VERDICTS
 from fer_common.files import write_whole
 from fer_common.provenance import provenance
+from fer_common.records import is_accelerator
 from fer_common.results import answers, explain, render, verdicts
 from fer_common.results.groups import value_text
 from fer_common.results.image_sets import HONEST, ImageSet
-from fer_common.results.tables import HEADLINES, MAIN_PRESETS, REFERENCE
+from fer_common.results.tables import HEADLINES, MAIN_PRESETS, REFERENCE, of_usual_device
 
 # A fenced block of code, or a generated block.
 BLOCK = re.compile(
@@ -137,7 +138,7 @@ def make_blocks(root: Path, papers: Mapping) -> dict[str, str]:
             "readings": by_protocol(protocols, paper, others),
             "epochs": epoch_by_epoch(tables["runs"], tables["epochs"], paper, file),
             "spent": spent(tables["runs"], tables["epochs"], name),
-            "cost": render.markdown(cost(protocols, tables["runs"], name)),
+            "cost": render.markdown(_if_any(cost(protocols, tables["runs"], name), "and on")),
             "docstring": in_docstring(cost(protocols, tables["runs"], name), next(iter(paper.protocols)), known_by),
         }
         blocks |= {f"{name} {block}": text for block, text in (own | paper.blocks(tables)).items()}
@@ -336,7 +337,7 @@ def systems(summary: pd.DataFrame, runs: pd.DataFrame, paper: str) -> str:
             | {metric: render.shown(row, metric, metric) for metric in HEADLINES}
             | {"accuracy without twins": "" if twinless is None else render.shown(twinless, "accuracy", "accuracy")}
             | {"parameters": render.whole(record["parameters"].max()) if len(record) else ""}
-            | {"s/epoch": render.tenths(record["seconds_per_epoch"].median()) if len(record) else ""}
+            | {"s/epoch": render.tenths(of_usual_device(record)["seconds_per_epoch"].median()) if len(record) else ""}
             | {"notes": _notes(record)}
         )
     return render.markdown(_if_any(rows, "notes"))
@@ -470,16 +471,19 @@ def spent(runs: pd.DataFrame, epochs: pd.DataFrame, paper: str) -> str:
 
 
 def cost(protocols: pd.DataFrame, runs: pd.DataFrame, paper: str) -> list[dict[str, str]]:
-    """What a run of each setup takes, the median over seeds and folds, and what its protocol scores."""
+    """What a run of each setup takes, the median over seeds and folds on the device of most of them, and what its
+    protocol scores."""
     rows = []
     for _, row in _full(protocols, paper).iterrows():
         own = _records_of(runs, row)
-        minutes = (own["epochs_run"] * own["seconds_per_epoch"] / 60).median()
+        usual = of_usual_device(own)
+        minutes = (usual["epochs_run"] * usual["seconds_per_epoch"] / 60).median()
+        device, *others = [*usual["device"].unique(), *(own["device"][~own.index.isin(usual.index)]).unique()] or [""]
         rows.append(
             {k: row[k] for k in ("system", "protocol", "init", "preset")}
             | {"seeds": row["n_runs"], "minutes a run": render.tenths(minutes)}
             | {"accuracy": render.shown(row, "scored accuracy", "accuracy")}
-            | {"images": render.whole(row["scored images"]), "on": ", ".join(own["device"].unique())}
+            | {"images": render.whole(row["scored images"]), "on": device, "and on": ", ".join(others)}
         )
     return rows
 
@@ -493,11 +497,12 @@ def in_docstring(rows: list[dict[str, str]], protocol: str, known_by: list[str])
     the paper is known by."""
     rows = [row for row in rows if row["protocol"] == protocol]
     rows = rows if len(rows) < 9 else [row for row in rows if row["system"] in known_by]
-    lines = [
-        f"    {row['system']}, {row['init']}, {row['preset']}: {row['accuracy']} % of {row['images']} images, "
-        f"{_seeds(row['seeds'])}, {row['minutes a run'] or '-'} min a run"
-        for row in rows
-    ]
+    lines = []
+    for row in rows:
+        line = f"{row['system']}, {row['init']}, {row['preset']}: {row['accuracy']} % of {row['images']} images"
+        minutes = f", {row['minutes a run']} min a run" * bool(row["minutes a run"])
+        device = f" on {row['on']}" * (bool(minutes) and is_accelerator(row["on"]))
+        lines.append(f"    {line}, {_seeds(row['seeds'])}{minutes}{device}")
     said = f"Cost and result under `{protocol}`, by `ferrepro docs` from the committed records; 95 % intervals"
     return "\n".join([f"{said}:", *(lines or ["    nothing ran yet"])])
 

@@ -153,6 +153,11 @@ def of_runs(root: Path, found: Iterable[FoundRecord], papers: set[str]) -> pd.Da
     return table.astype({name: kind for name, kind in whole.items() if name in table})
 
 
+def of_usual_device(own: pd.DataFrame) -> pd.DataFrame:
+    """The runs of those that were made on the device of most of them: a second on another is another second."""
+    return own[own["device"] == own["device"].mode()[0]] if own["device"].notna().any() else own
+
+
 def of_epochs(root: Path, groups: Iterable[Group]) -> pd.DataFrame:
     """The history of every finished run, a row an epoch, as Keras and the scripts kept it."""
     rows = []

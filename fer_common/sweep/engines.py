@@ -2,15 +2,13 @@
 `concurrent.futures`, and both judge a run where it was made."""
 
 import concurrent.futures
-import contextlib
 import os
-import shutil
-import subprocess
 import threading
 from pathlib import Path
 from typing import Protocol
 
 from fer_common import UserError
+from fer_common.experiment.machine import gpus_here
 from fer_common.sweep.attempt import Ended, Share, attempt
 from fer_common.sweep.plan import Line
 
@@ -30,19 +28,6 @@ class Engine(Protocol):
     def lost(self, error: BaseException) -> str | None: ...
 
     def stop(self) -> None: ...
-
-
-def gpus_here() -> tuple[str, ...]:
-    """The numbers of the GPUs that CUDA may use here: those of CUDA_VISIBLE_DEVICES, or all that there are."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return tuple(each.strip() for each in visible.split(",") if each.strip())
-    if not shutil.which("nvidia-smi"):
-        return ()
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True, timeout=20).stdout
-        return tuple(str(number) for number, line in enumerate(listed.splitlines()) if line.startswith("GPU"))
-    return ()
 
 
 def cores_here() -> int:

@@ -213,15 +213,18 @@ def _id(record: records.Record) -> str:
 
 class _Minutes:
     """How long a run takes here: the median of the runs with its setup, of its protocol where there are any; of those
-    made on another processor, by how much quicker or slower this one multiplies matrices."""
+    made on another processor, by how much quicker or slower this one multiplies matrices. What ran on a GPU says
+    nothing of a processor, nor the other way round."""
 
     def __init__(self, known: Iterable[records.Record]):
         self._spent: dict[tuple, list[float]] = {}
-        here = machine.processor()
+        here, accelerated = machine.processor(), bool(machine.gpus_here())
         for record in known:
+            if records.is_accelerator(record.device or "") != accelerated:
+                continue
             if record.status == "ok" and record.epochs_run and record.seconds_per_epoch:
                 minutes = record.epochs_run * record.seconds_per_epoch / 60
-                if record.device and record.device != here:
+                if record.device and not accelerated and record.device != here:
                     minutes *= self._slower
                 for key in (self._key(record, record.protocol), self._key(record, None)):
                     self._spent.setdefault(key, []).append(minutes)
