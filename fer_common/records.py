@@ -40,6 +40,9 @@ class DamagedRecord(UserError):
         super().__init__(f"{path}: {says}")
         self.path, self.says = Path(path), says
 
+    def __reduce__(self):  # from a process of a pool to the one that reports it
+        return type(self), (self.path, self.says)
+
 
 Metrics = dict[str, dict[str, dict[str, float]]]  # epoch → usage → metric
 

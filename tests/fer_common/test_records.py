@@ -1,7 +1,9 @@
 """The record on disk: what cannot be is refused by name when it is read, and everything committed can be read."""
 
 import json
+import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -119,6 +121,11 @@ def test_a_file_cut_off_is_named(tmp_path, file):
     (path / file).write_bytes(content[: len(content) // 2])
     with pytest.raises(records.DamagedRecord, match=path.name):
         records.read(path)
+
+
+def test_what_is_damaged_is_told_from_one_process_to_another():
+    told = pickle.loads(pickle.dumps(records.DamagedRecord(Path("runs/one"), "is damaged")))
+    assert (str(told), told.path, told.says) == ("runs/one: is damaged", Path("runs/one"), "is damaged")
 
 
 def test_a_missing_file_of_predictions_is_named(tmp_path):

@@ -162,3 +162,24 @@ def test_the_readme_is_read_to_its_end():
     assert [line for line in lines if len(line) > 100 and not line.startswith("|")] == []
     tables = [n for n, line in enumerate(lines) if line.startswith("|") and not lines[n - 1].startswith("|")]
     assert len(tables) == 1
+
+
+def test_minutes_are_those_of_one_device(tmp_path):
+    def one(system, seed, device, seconds):
+        made = record(paper="reference", system=system, seed=seed, device=device, seconds_per_epoch=seconds)
+        put(tmp_path / "runs", made, predictions(seed, (0.6, 0.5, 0.5)))
+
+    for seed, device, seconds in (
+        (0, "a processor, 2 cores", 60.0),
+        (1, "a processor, 2 cores", 80.0),
+        (2, "gpu:0", 2.0),
+    ):
+        one("small", seed, device, seconds)
+    one("large", 0, "gpu:0", 2.0)
+    read = built(tmp_path / "runs", "reference", tmp_path / "tables")
+    rows = {row["system"]: row for row in pages.cost(read["protocols"], read["runs"], "reference")}
+    assert (rows["small"]["minutes a run"], rows["small"]["on"]) == ("15.2", "a processor, 2 cores")
+    assert rows["small"]["and on"] == "gpu:0"
+    assert (rows["large"]["minutes a run"], rows["large"]["on"], rows["large"]["and on"]) == ("0.4", "gpu:0", "")
+    said = pages.in_docstring(list(rows.values()), "official", ["small"]).splitlines()
+    assert [line.endswith("0.4 min a run on gpu:0") for line in said] == [False, True, False]

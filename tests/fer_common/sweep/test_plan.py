@@ -125,6 +125,12 @@ def test_minutes_come_from_records_of_the_same_setup(planned, monkeypatch):
     assert planned("cnn_13_epochs", systems=("cnn",), known=[elsewhere])[0].minutes == pytest.approx(
         2 * minutes, abs=0.01
     )
+    on_a_gpu = msgspec.structs.replace(record, device="gpu:0 (NVIDIA H100 80GB HBM3)")
+    monkeypatch.setattr(plan.machine, "gpus_here", lambda: ())
+    assert planned("cnn_13_epochs", systems=("cnn",), known=[on_a_gpu])[0].minutes is None
+    monkeypatch.setattr(plan.machine, "gpus_here", lambda: ("0",))
+    known = [on_a_gpu, elsewhere]
+    assert planned("cnn_13_epochs", systems=("cnn",), known=known)[0].minutes == pytest.approx(minutes, abs=0.01)
 
 
 @pytest.mark.parametrize(
