@@ -39,7 +39,7 @@ def commit() -> tuple[str | None, bool | None]:
 
 
 def device() -> str:
-    """The processor that trains, e.g. `AMD EPYC, 2 cores`; or `gpu:0`, with the name of the GPU where it is told."""
+    """The processor that trains, e.g. `AMD EPYC, 2 cores`; or `gpu:0`, with the names of the machine's GPUs."""
     import keras
 
     devices = keras.distribution.list_devices()

@@ -478,12 +478,13 @@ def cost(protocols: pd.DataFrame, runs: pd.DataFrame, paper: str) -> list[dict[s
         own = _records_of(runs, row)
         usual = of_usual_device(own)
         minutes = (usual["epochs_run"] * usual["seconds_per_epoch"] / 60).median()
-        device, *others = [*usual["device"].unique(), *(own["device"][~own.index.isin(usual.index)]).unique()] or [""]
+        devices, every = list(usual["device"].unique()), own["device"].unique()
         rows.append(
             {k: row[k] for k in ("system", "protocol", "init", "preset")}
             | {"seeds": row["n_runs"], "minutes a run": render.tenths(minutes)}
             | {"accuracy": render.shown(row, "scored accuracy", "accuracy")}
-            | {"images": render.whole(row["scored images"]), "on": device, "and on": ", ".join(others)}
+            | {"images": render.whole(row["scored images"]), "on": ", ".join(devices)}
+            | {"and on": ", ".join(each for each in every if each not in devices)}
         )
     return rows
 

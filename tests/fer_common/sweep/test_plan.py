@@ -98,6 +98,20 @@ def test_features_wait_for_their_extractor_whose_name_tells_theirs(planned):
     assert sees_test.after == ["resnet50_xgboost/extractor_continued/all_rows-finetuned-seed0"]
 
 
+def test_a_gpu_is_named(monkeypatch):
+    import keras
+
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["gpu:0", "gpu:1"])
+    monkeypatch.setattr(plan.machine, "_of_nvidia_smi", lambda *arguments: ["NVIDIA H100", "NVIDIA H100"])
+    assert plan.machine.device() == "gpu:0, gpu:1 (NVIDIA H100)"
+    assert records.is_accelerator(plan.machine.device())
+    monkeypatch.setattr(plan.machine, "_of_nvidia_smi", lambda *arguments: [])
+    assert plan.machine.device() == "gpu:0, gpu:1"
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["cpu:0"])
+    assert plan.machine.device() == plan.machine.processor()
+    assert not records.is_accelerator(plan.machine.processor())
+
+
 def test_every_script_names_what_it_asks_for():
     """`Run.other` refuses a system that `needs` does not name, so that a sweep never starts a run too early."""
     paper = load(PAPER)
