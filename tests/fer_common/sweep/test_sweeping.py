@@ -1,5 +1,5 @@
 """Sweeps whose runs, workers, machines and drivers are killed: every record is there once, as one after another makes
-them, bit for bit."""
+them."""
 
 import contextlib
 import os
@@ -51,13 +51,21 @@ def one_after_another(tmp_path_factory) -> dict[str, Path]:
 
 
 def assert_same_records(runs: Path, expected: dict[str, Path]) -> None:
-    """Every record once, with the same predictions bit for bit, and nothing unfinished beside them."""
+    """Every record once, with the same predictions, and nothing unfinished beside them.
+
+    Bit for bit, but for roundings: a virtual machine can move to another processor between two runs, and oneDNN then
+    takes other kernels. With its kernels for AVX2 instead of AVX-512, 10 to 20 of these 28,042 float16 differ by their
+    last place; an epoch more or less moves 99.7 % of them by more than that.
+    """
     found = {path.name: path for path in records.find(runs)}
     assert len(list(records.find(runs))) == len(found) == RUNS and found.keys() == expected.keys()
     for name, path in found.items():
         one, other = records.read(path)[2], records.read(expected[name])[2]
         for array in records.STORED:
-            np.testing.assert_array_equal(getattr(one, array), getattr(other, array))
+            if array != "probabilities":
+                np.testing.assert_array_equal(getattr(one, array), getattr(other, array))
+        np.testing.assert_array_max_ulp(one.probabilities, other.probabilities, maxulp=1)
+        assert (one.probabilities != other.probabilities).mean() < 0.005, "roundings are few"
     assert not list(runs.glob("*/*/.*.partial")) and not list(runs.glob("*/*/.*.failed.json"))
 
 
