@@ -53,9 +53,9 @@ def one_after_another(tmp_path_factory) -> dict[str, Path]:
 def assert_same_records(runs: Path, expected: dict[str, Path]) -> None:
     """Every record once, with the same predictions, and nothing unfinished beside them.
 
-    Bit for bit, but for roundings: a virtual machine can move to another processor between two runs, and oneDNN then
-    takes other kernels. With its kernels for AVX2 instead of AVX-512, 10 to 20 of these 28,042 float16 differ by their
-    last place; an epoch more or less moves 99.7 % of them by more than that.
+    Bit for bit, but for roundings. In CI, 9 of 28,042 float16 once differed by their last place; why is not known. It
+    never happened in 50 repetitions here, and looks like another instruction set: with oneDNN's kernels for AVX2
+    instead of AVX-512, 10 to 20 do. An epoch more or less moves 99.7 % of them by more than a last place.
     """
     found = {path.name: path for path in records.find(runs)}
     assert len(list(records.find(runs))) == len(found) == RUNS and found.keys() == expected.keys()
@@ -65,7 +65,7 @@ def assert_same_records(runs: Path, expected: dict[str, Path]) -> None:
             if array != "probabilities":
                 np.testing.assert_array_equal(getattr(one, array), getattr(other, array))
         np.testing.assert_array_max_ulp(one.probabilities, other.probabilities, maxulp=1)
-        assert (one.probabilities != other.probabilities).mean() < 0.005, "roundings are few"
+        assert (one.probabilities != other.probabilities).mean() < 0.002, "roundings are few"
     assert not list(runs.glob("*/*/.*.partial")) and not list(runs.glob("*/*/.*.failed.json"))
 
 
