@@ -6,7 +6,7 @@ import datetime
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from fer_common.experiment import BUSY
@@ -30,28 +30,30 @@ class Sweep:
     engine: Engine
     retry: bool = False
     now: dict[str, State] = field(default_factory=dict)
+    pending: dict[str, Line] = field(default_factory=dict)
     running: dict[concurrent.futures.Future, Line] = field(default_factory=dict)
     elsewhere: set[str] = field(default_factory=set)  # being made by processes that are not ours
     tries: dict[str, int] = field(default_factory=dict)
+    at_once: int = 1  # the most runs that were side by side
     pace: list[tuple[float, float]] = field(default_factory=list)  # (expected, spent) minutes of runs that ended
 
     def carry_out(self) -> dict[str, State]:
         """Until nothing is left that can be run; returns what has become of every line. Ctrl-C interrupts the runs,
         which keep their last epoch, and is raised again."""
         self.now = self.states.all()
-        pending = self._pending()
-        say(f"{state.counts(self.now.values())}; {len(pending)} to run{' (failures alone)' if self.retry else ''}")
+        self.pending = self._to_run()
+        say(f"{state.counts(self.now.values())}; {len(self.pending)} to run{' (failures alone)' if self.retry else ''}")
         with _terminated_as_interrupted():
             try:
                 with _shown(self) as show:
-                    self._loop(pending, show)
+                    self._loop(show)
             except BaseException:
                 self.engine.stop()
                 raise
         self.engine.stop()
         return self.states.all()
 
-    def _pending(self) -> dict[str, Line]:
+    def _to_run(self) -> dict[str, Line]:
         """What is to be run, in the plan's order."""
         if not self.retry:
             return {line.id: line for line in self.states.lines if self.now[line.id].kind not in ("done", "failed")}
@@ -61,18 +63,18 @@ class Sweep:
                 taken[line.id] = line
         return taken
 
-    def _loop(self, pending: dict[str, Line], show) -> None:
+    def _loop(self, show) -> None:
         looked = 0.0
-        while pending or self.running or self.elsewhere:
-            for line in list(pending.values()):
-                verdict = self._may_start(line, pending)
+        while self.pending or self.running or self.elsewhere:
+            for line in list(self.pending.values()):
+                verdict = self._may_start(line)
                 if verdict == "full":
                     break
                 if verdict == "start":
-                    del pending[line.id]
-                    self._start(line, pending)
+                    del self.pending[line.id]
+                    self._start(line)
                 elif verdict == "never":
-                    del pending[line.id]
+                    del self.pending[line.id]
             if not self.running and not self.elsewhere:
                 break  # what is left waits for what failed
             done, _ = concurrent.futures.wait(
@@ -81,21 +83,21 @@ class Sweep:
             if not self.running:
                 time.sleep(LOOKED)
             for future in done:
-                self._ended(self.running.pop(future), future, pending)
+                self._ended(self.running.pop(future), future)
             if time.monotonic() - looked > LOOKED:
                 looked = time.monotonic()
-                self._look_elsewhere(pending)
+                self._look_elsewhere()
                 for line in self.running.values():
                     self.now[line.id] = self.states.of(line)
                 show()
 
-    def _may_start(self, line: Line, pending: Mapping[str, Line]) -> str:
+    def _may_start(self, line: Line) -> str:
         """`start`, `wait` for what it needs, `never` since that failed, `full` where the engine has no room."""
         for name in line.after:
             if self.now[name].kind == "done":
                 continue
             under_way = (
-                name in pending or name in self.elsewhere or any(own.id == name for own in self.running.values())
+                name in self.pending or name in self.elsewhere or any(own.id == name for own in self.running.values())
             )
             if not under_way:
                 why = "failed" if self.now[name].kind == "failed" else "is not finished"
@@ -103,7 +105,7 @@ class Sweep:
             return "wait" if under_way else "never"
         return "start" if self.engine.has_room(line) else "full"
 
-    def _start(self, line: Line, pending: dict[str, Line]) -> None:
+    def _start(self, line: Line) -> None:
         """Submit it, unless somebody else has finished it or is at it meanwhile."""
         found = self.states.of(line)
         self.now[line.id] = found
@@ -116,9 +118,10 @@ class Sweep:
             folder = self.states.folder(line)
             assert folder is not None  # all that it needs is done
             self.running[self.engine.submit(line, folder)] = line
+            self.at_once = max(self.at_once, sum(not future.done() for future in self.running))
             self.now[line.id] = State("running")
 
-    def _ended(self, line: Line, future: concurrent.futures.Future, pending: dict[str, Line]) -> None:
+    def _ended(self, line: Line, future: concurrent.futures.Future) -> None:
         folder = self.states.folder(line)
         assert folder is not None
         try:
@@ -133,7 +136,7 @@ class Sweep:
             self.now[line.id] = State("done")
             if line.minutes:
                 self.pace.append((line.minutes, ended.seconds / 60))
-            say(f"done in {ended.seconds / 60:.1f} min: {line.id}{self._left(pending)}")
+            say(f"done in {ended.seconds / 60:.1f} min: {line.id}{self._left()}")
             return
         if ended.code == BUSY:
             self.elsewhere.add(line.id)
@@ -142,7 +145,7 @@ class Sweep:
         tries = self.tries[line.id] = self.tries.get(line.id, 0) + 1
         if ended.code in KILLED and tries < TRIES:
             say(f"{ended.reason}; once more, from its last epoch: {line.id}")
-            pending[line.id] = line
+            self.pending[line.id] = line
             self.now[line.id] = State("stopped")
             return
         reason = ended.reason + (f", {tries} times: too little memory?" if ended.code in KILLED else "")
@@ -151,7 +154,7 @@ class Sweep:
         self.now[line.id] = State("failed", reason=reason)
         say("\n    ".join([f"failed: {line.id}: {reason}", *ended.tail, f"(log: {state.log_of(folder)})"]))
 
-    def _look_elsewhere(self, pending: dict[str, Line]) -> None:
+    def _look_elsewhere(self) -> None:
         """What others made is done, or theirs to begin again: ours."""
         for line in self.states.lines if self.elsewhere else ():
             if line.id in self.elsewhere:
@@ -161,24 +164,24 @@ class Sweep:
                 if found.kind == "done":
                     say(f"done by another process: {line.id}")
                 elif found.kind in ("stopped", "missing"):
-                    pending[line.id] = line
+                    self.pending[line.id] = line
 
-    def _left(self, pending: Mapping[str, Line]) -> str:
+    def _left(self) -> str:
         """`; 12 left, about 40 minutes`"""
-        left = [*pending.values(), *self.running.values()]
+        left = [*self.pending.values(), *self.running.values()]
         if not left:
             return ""
         expected = [line.minutes for line in left if line.minutes is not None]
         said = f"; {len(left)} left"
         if len(expected) == len(left):
             slower = sum(spent for _, spent in self.pace) / sum(due for due, _ in self.pace) if self.pace else 1.0
-            minutes = sum(expected) * slower / max(1, len(self.running))
+            minutes = sum(expected) * slower / min(self.at_once, len(left))
             said += f", about {minutes:.0f} minutes" if minutes < 120 else f", about {minutes / 60:.1f} hours"
         return said
 
     def picture(self) -> str:
         """Counts, and what runs with its epoch, as a terminal shows it."""
-        rows = [state.counts(self.now.values()) + self._left({})]
+        rows = [state.counts(self.now.values()) + self._left()]
         rows += [f"  {line.id}: {self.now[line.id]}" for line in self.running.values()]
         rows += [f"  {name}: {self.now[name]} (another process)" for name in sorted(self.elsewhere)]
         return "\n".join(rows[:30])

@@ -11,9 +11,11 @@ import sys
 import tempfile
 from collections.abc import Collection
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from fer_common import records
 from fer_common.sweep import driver, engines, plan, state
@@ -245,6 +247,26 @@ def test_a_run_killed_again_and_again_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(engines, "attempt", killed)
     found = driver.Sweep(state.States(lines, Path), engines.Local(1)).carry_out()
     assert len(attempts) == driver.TRIES and found[lines[0].id].reason.startswith("killed by SIGKILL, 3 times")
+
+
+def test_the_time_that_is_left_is_that_of_runs_side_by_side(tmp_path, monkeypatch):
+    """Four runs of a minute each, two at once, that take two: after the first, three are left and three minutes."""
+    shown: list[str] = []
+    pair = Barrier(2)
+
+    def attempt(*_):
+        pair.wait(60)
+        return engines.Ended(0, True, "", (), "here", 120.0)
+
+    monkeypatch.setattr(driver, "say", shown.append)
+    monkeypatch.setattr(engines, "attempt", attempt)
+    line = plan.read(planned(tmp_path / "runs"))[0]
+    lines = [replace(line, id=f"{line.id}-{number}", minutes=1.0) for number in range(4)]
+    sweep = driver.Sweep(state.States(lines, Path), engines.Local(2))
+    sweep.carry_out()
+    left = [text.split("; ")[1] for text in shown if "left" in text]
+    assert left == ["3 left, about 3 minutes", "2 left, about 2 minutes", "1 left, about 2 minutes"]
+    assert sweep.picture().startswith("4 done")
 
 
 def test_a_sweep_of_the_suite_s_own_paper(tmp_path):
