@@ -10,9 +10,9 @@ Cost and result under `official`, by `ferrepro docs` from the committed records;
     batch_attention, random, full: 57.2 [43.3, 71.1] % of 3,589 images, 2 seeds, 10.9 min a run
     blurred, random, full: 56.9 [53.5, 60.4] % of 3,589 images, 2 seeds, 19.1 min a run
     equalised, random, full: 56.8 [52.2, 61.3] % of 3,589 images, 2 seeds, 17.9 min a run
-    every_epoch, random, full: 57.4 [55.4, 59.5] % of 3,589 images, 2 seeds, 6.3 min a run
-    jpeg, random, full: 56.5 [54.9, 58.1] % of 3,589 images, 1 seed, 8.8 min a run
-    upscaled, random, full: 56.4 [54.8, 58.0] % of 3,589 images, 1 seed, 8.6 min a run
+    every_epoch, random, full: 57.8 [55.6, 60.0] % of 3,589 images, 3 seeds, 8.4 min a run
+    jpeg, random, full: 56.8 [52.1, 61.5] % of 3,589 images, 2 seeds, 10.4 min a run
+    upscaled, random, full: 56.7 [52.0, 61.5] % of 3,589 images, 2 seeds, 10.3 min a run
 """
 
 from collections.abc import Mapping

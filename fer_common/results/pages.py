@@ -620,10 +620,11 @@ def _answer(prices: pd.DataFrame) -> str:
     none = splits[(splits["leak low"] <= 0) & (splits["leak high"] >= 0)]
     said = f"These make an accuracy large, in points above what the same network gets without them: {listed}."
     if len(none):
+        other = f"other {len(splits)} ways to split, or to prepare images before the split,"
+        which = f"None of the {other} can" if len(none) == len(splits) else f"Of the {other} {len(none)} cannot"
         said += (
-            f" Of the other {len(splits)} ways to split, or to prepare images before the split, {len(none)} cannot be "
-            f"told from no leak at all, at {100 * none['leak'].min():+.1f} to {100 * none['leak'].max():+.1f} points: "
-            f"{'; '.join(none['mistake'])}."
+            f" {which} be told from no leak at all, at {100 * none['leak'].min():+.1f} to "
+            f"{100 * none['leak'].max():+.1f} points: {'; '.join(none['mistake'])}."
         )
     return textwrap.fill(said, 120)
 

@@ -124,6 +124,7 @@ def _of_network(network: str, own: Mapping[tuple[str, str], Group], official: Gr
     for rows in (_selection(official, scores), _arithmetic(official, scores)):
         for row in rows:
             yield row | {"system": key[0], "protocol": key[1], "source": "read off"}
+    yield from _ensembles(official, own)
     yield from _pairs(ran, official, scores)
 
 
@@ -146,8 +147,14 @@ def _paired(group: Group, official: Group, scores: Scores) -> float | None:
     common = set(ours) & set(theirs)
     if not common or any(ours[seed].shape != theirs[seed].shape for seed in common):
         return None
-    apart = np.mean([ours[seed] - theirs[seed] for seed in common], axis=0)
-    return float(apart.std(ddof=1) / math.sqrt(len(apart)))
+    return _sd_apart([ours[seed] - theirs[seed] for seed in common])
+
+
+def _sd_apart(apart: Sequence[np.ndarray]) -> float:
+    """Standard deviation over images of a mean difference; apart: of each seed float (n,), by how much one side is more
+    right on an image than the other."""
+    over_seeds = np.mean(apart, axis=0)
+    return float(over_seeds.std(ddof=1) / math.sqrt(len(over_seeds)))
 
 
 def _right_by_seed(group: Group, scores: Scores) -> dict[int, np.ndarray]:
@@ -234,14 +241,28 @@ def _selection(official: Group, scores: Scores) -> Iterator[dict]:
         yield _row("split", "training images scored as test images", metric, fitted, Difference.of(fitted, last))
         if by_private == last_epoch == by_public:
             continue  # scored once: there was no choice
+        over_last, over_chosen = (
+            _between_epochs(official, *epochs) if metric == "accuracy" else None
+            for epochs in ((by_public, last_epoch), (by_private, by_public))
+        )
         words = "the epoch that is best on PublicTest, as is allowed, instead of the last"
-        yield _row("control", words, metric, chosen, None, Difference.of(chosen, last))
+        yield _row("control", words, metric, chosen, None, Difference.of(chosen, last, over_last))
         words = "the epoch that is best on PrivateTest"
-        yield _row("selection", words, metric, at_best, Difference.of(at_best, chosen))
+        yield _row("selection", words, metric, at_best, Difference.of(at_best, chosen, over_chosen))
         if metric == "accuracy":
             merged = {run.record.seed: _merged(run, by_both[run.record.seed], scores) for run in official.runs}
             words = "PublicTest and PrivateTest choose the epoch, and are printed"
             yield _row("selection", words, metric, merged, Difference.of(merged, chosen))
+
+
+def _between_epochs(official: Group, ours: Mapping[int, int], theirs: Mapping[int, int]) -> float:
+    """Standard deviation over the images of PrivateTest of the mean difference between two epochs of the same runs;
+    ours, theirs: the epoch of each seed."""
+    apart = []
+    for run in official.runs:
+        at_ours, at_theirs = (_right(*_private_of(run, epochs[run.record.seed])) for epochs in (ours, theirs))
+        apart.append(at_ours.astype(float) - at_theirs)
+    return _sd_apart(apart)
 
 
 def _of_many(groups: Sequence[Group], scores: Scores) -> Iterator[dict]:
@@ -333,12 +354,33 @@ def _arithmetic(official: Group, scores: Scores) -> Iterator[dict]:
         # One network, the same images: only the seeds vary what lies between two ways of counting.
         ours, theirs = ({seed: (own[seed][0], 0.0) for seed in own} for own in (printed, values[meant]))
         yield _row("arithmetic", words, metric, printed, Difference.of(ours, theirs))
-    if len(official.runs) > 1:
-        together = _ensemble(official)
-        single = fmean(value for value, _ in values["accuracy"].values())
-        words = f"an ensemble of {len(official.runs)} seeds printed as one network"
-        row = _row("arithmetic", words, "accuracy", values["accuracy"], None)
-        yield row | {"printed_value": together, "leak": together - single}
+
+
+def _ensembles(official: Group, own: Mapping[tuple[str, str], Group]) -> Iterator[dict]:
+    """Mean probabilities of several networks, printed as what one gets; beside it the mean of the single ones."""
+    if len(official.runs) > 1:  # one ensemble in all, so that its interval is over images alone
+        row = _ensemble(f"{len(official.runs)} seeds", {0: official.runs}, ("", ""))
+        yield row | {"system": official.record.system, "protocol": "official", "seeds": len(official.runs)}
+    for key, group in own.items():
+        of_seed: dict[int, list[FinishedRun]] = {}
+        for fold in group.folds:
+            of_seed.setdefault(fold.record.seed, []).append(fold)
+        if of_seed:
+            yield _ensemble(f"{len(next(iter(of_seed.values())))} folds", of_seed, key)
+
+
+def _ensemble(members: str, of: Mapping[int, Sequence[FinishedRun]], key: tuple[str, str]) -> dict:
+    """of: the networks of each ensemble."""
+    together, single, apart = {}, {}, []
+    for seed, runs in of.items():
+        probabilities, labels = zip(*map(_private_of, runs))
+        right = _right(np.mean(probabilities, axis=0), labels[0]).astype(float)
+        alone = np.mean([_right(own, labels[0]) for own in probabilities], axis=0)
+        together[seed], single[seed] = (float(right.mean()), 0.0), (float(alone.mean()), 0.0)
+        apart.append(right - alone)
+    words = f"an ensemble of {members} printed as one network"
+    leak = Difference.of(together, single, _sd_apart(apart))
+    return _row("arithmetic", words, "accuracy", together, leak, None, key, "read off")
 
 
 def _pairs(ran: Mapping[tuple[str, str], tuple[str, str, Group]], official: Group, scores: Scores) -> Iterator[dict]:
@@ -393,10 +435,18 @@ def _named_by_the_crowd(official: Group) -> dict[int, tuple[float, float]]:
     return found
 
 
-def _private_of(run: FinishedRun) -> tuple[np.ndarray, np.ndarray]:
+def _private_of(run: FinishedRun, epoch: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities, float (n, 7), and labels, int (n,), of PrivateTest after an epoch, by default the last; in the
+    order of row ids."""
     predictions = run.predictions()
-    rows = HONEST.rows(predictions)
-    return predictions.probabilities[-1][rows].astype(float), predictions.label[rows].astype(int)
+    rows = np.flatnonzero(HONEST.rows(predictions))
+    rows = rows[np.argsort(predictions.row_id[rows])]
+    probabilities = predictions.probabilities[-1] if epoch is None else predictions.at(epoch)
+    return probabilities[rows].astype(float), predictions.label[rows].astype(int)
+
+
+def _right(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    return probabilities.argmax(1) == labels
 
 
 def _top_2(probabilities: np.ndarray, labels: np.ndarray) -> float:
@@ -404,7 +454,7 @@ def _top_2(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def _over_batches(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    right = probabilities.argmax(1) == labels
+    right = _right(probabilities, labels)
     return fmean(right[start : start + 32].mean() for start in range(0, len(right), 32))
 
 
@@ -412,8 +462,3 @@ def _of_five(probabilities: np.ndarray, labels: np.ndarray) -> float:
     kept = [k for k, name in enumerate(EMOTIONS) if name not in ("disgust", "fear")]
     rows = np.isin(labels, kept)
     return float(np.mean(np.array(kept)[probabilities[rows][:, kept].argmax(1)] == labels[rows]))
-
-
-def _ensemble(official: Group) -> float:
-    both = [_private_of(run) for run in official.runs]
-    return float(np.mean(np.mean([own for own, _ in both], axis=0).argmax(1) == both[0][1]))

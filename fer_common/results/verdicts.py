@@ -176,7 +176,7 @@ def seed_spread(groups: Iterable[Group], scores: Scores) -> list[dict]:
             for metric in scores.metrics(group):
                 m = scores.measure(group, metric, image_set, group.last_epochs)
                 key = metric, image_set.roles
-                if key not in largest or m.sd > largest[key]["sd"]:
+                if m.sd > (largest[key]["sd"] if key in largest else -1):  # never NaN: an AUC of a class without images
                     largest[key] = {"metric": metric, "image_set": image_set, "sd": m.sd, "n_runs": m.n_runs} | {
                         k: group.key[k] for k in ("paper", "system", "protocol", "init")
                     }

@@ -98,6 +98,47 @@ POOLS = {
 }
 
 
+def test_an_ensemble_is_set_beside_its_single_networks(tmp_path):
+    """Each of three seeds is wrong on its own tenth of PrivateTest, and not sure there: together none is wrong. Of two
+    folds the one that is sure of its answer wins."""
+    for seed in SEEDS:
+        own = predictions(0, (0.9, 0.58, 1.0))
+        wrong = np.flatnonzero(own.usage == "PrivateTest")[20 * seed : 20 * (seed + 1)]
+        own.probabilities[:, wrong] = 0.45 * np.eye(7)[own.label[wrong]] + 0.55 * np.eye(7)[(own.label[wrong] + 1) % 7]
+        put(tmp_path, record(paper="laboratory", system="every_epoch", seed=seed, setup={"epochs": 13}), own)
+        role = np.repeat(("fit", "score"), (800, 200))
+        for fold in range(2):
+            role[:800] = np.where(np.arange(800) % 2 == fold, "score", "fit")
+            own = predictions(fold, (0.8, 0.8, 0.75), role=role.copy(), epochs=(13,))
+            if fold == 0:
+                own.probabilities[:] = 0.1 * own.probabilities + 0.9 / 7
+            made = {"paper": "laboratory", "protocol": "folds_without_private", "seed": seed, "fold": fold}
+            put(tmp_path, record(**made), own)
+    found = priced(tmp_path)
+    row = found.loc["an ensemble of 3 seeds printed as one network", "accuracy"]
+    assert row["printed_value"] == 1 and row["leak"] == pytest.approx(0.1) and row["seeds"] == 3
+    half = 1.96 * np.std(np.repeat((1 / 3, 0.0), (60, 140)), ddof=1) / np.sqrt(200)
+    assert row["leak high"] - row["leak"] == pytest.approx(half), "over images, paired"
+    row = found.loc["an ensemble of 2 folds printed as one network", "accuracy"]
+    assert row["printed_value"] == pytest.approx(0.75) and row["leak"] == pytest.approx(0.0) and row["seeds"] == 3
+    assert (row["system"], row["protocol"]) == ("cnn", "folds_without_private")
+
+
+def test_an_epoch_is_chosen_at_a_price_paired_over_images(tmp_path):
+    """PublicTest is best after epoch 8 and PrivateTest after 13, by the same 20 images for each seed."""
+    for seed in SEEDS:
+        own = predictions(0, (0.9, 0.58, 0.7))
+        public, private = (np.flatnonzero(own.usage == usage) for usage in ("PublicTest", "PrivateTest"))
+        guessed_right = own.probabilities[0, private].argmax(1) == own.label[private]
+        for epoch, rows in ((1, public[:100]), (0, private[guessed_right][:20])):
+            own.probabilities[epoch, rows] = np.eye(7)[(own.label[rows] + 1) % 7]
+        put(tmp_path, record(paper="laboratory", system="every_epoch", seed=seed, setup={"epochs": 13}), own)
+    row = priced(tmp_path).loc["the epoch that is best on PrivateTest", "accuracy"]
+    assert row["leak"] == pytest.approx(0.1)
+    half = 1.96 * np.std(np.repeat((1.0, 0.0), (20, 180)), ddof=1) / np.sqrt(200)
+    assert row["leak high"] - row["leak"] == pytest.approx(half)
+
+
 def test_twins_that_were_planted_are_found_at_their_price(tmp_path):
     """Of 3,150 pooled faces 1,200 have a twin, half of them byte for byte and half with a little noise. The network
     remembers what it was fitted on, twins too, and guesses elsewhere: right on three of ten."""

@@ -134,3 +134,15 @@ def test_the_spread_is_the_largest_among_full_unchanged_groups_of_three(tmp_path
     [row] = [row for row in rows if row["metric"] == "accuracy" and row["image_set"].roles == ("score",)]
     assert (row["system"], row["n_runs"]) == ("cnn_sgd", 3)
     assert np.isnan(spread.of("accuracy", ("seen",)))
+
+
+def test_what_has_no_spread_hides_that_of_no_other(tmp_path):
+    """An AUC is undefined where a class has no image: whichever comes first, it is not the largest."""
+    for seed in range(3):
+        for system, classes in (("cnn", 6), ("cnn_sgd", 7), ("cnn_sgd_momentum", 6)):
+            own = predictions(seed, (0.8, 0.6, 0.6 + 0.01 * seed))
+            own.label[own.usage == "PrivateTest"] %= classes
+            put(tmp_path, record(system=system, seed=seed), own)
+    every = groups.collect(tmp_path, {}).groups
+    rows = {(row["metric"], row["image_set"].roles): row for row in verdicts.seed_spread(every, Scores(every))}
+    assert rows["auc.macro", ("score",)]["system"] == "cnn_sgd" and rows["auc.macro", ("score",)]["sd"] > 0
