@@ -286,11 +286,10 @@ def _losses(axes, curve: Curve, runs: Iterable[str], epochs: pd.DataFrame) -> No
 def draw_prices(prices: pd.DataFrame, path: Path) -> None:
     """What each mistake is worth in accuracy: what leaks, the most first, and what the training itself gains or loses.
 
-    prices: the table `protocol_prices`, of which the CNN of 13 epochs is drawn. Pairs and other ways of counting are
-    the page's.
+    prices: the table `protocol_prices`, of which the CNN of 13 epochs is drawn. Pairs are the page's.
     """
     shown = prices[(prices["network"] == "cnn") & (prices["metric"] == "accuracy")]
-    shown = shown[~shown["kind"].isin(("pair", "arithmetic"))]
+    shown = shown[shown["kind"] != "pair"]
     shown = shown.sort_values(["leak", "effect"], ascending=False, kind="stable")
     if not len(shown):
         return
@@ -303,7 +302,8 @@ def draw_prices(prices: pd.DataFrame, path: Path) -> None:
             low, high = (row[f"{name} {end}"] for end in ("low", "high"))
             mean = 100 * row[name]
             spread = [[0.0], [0.0]] if pd.isna(low) else [[mean - 100 * low], [100 * high - mean]]
-            axes.errorbar(mean, place + apart, xerr=spread, fmt=marker, ms=5, color=colour, lw=1)
+            fill = "white" if row["kind"] == "arithmetic" else colour
+            axes.errorbar(mean, place + apart, xerr=spread, fmt=marker, ms=5, color=colour, mfc=fill, lw=1)
             if name == "leak":
                 axes.annotate(f"{mean:+.1f}", (max(mean, mean + spread[1][0]), place + apart), (6, 0), **_BESIDE)
     axes.axvline(0, color="0.5", lw=1)
@@ -313,10 +313,15 @@ def draw_prices(prices: pd.DataFrame, path: Path) -> None:
     axes.margins(x=0.16)
     axes.grid(axis="x", alpha=0.3)
     leak = "what is printed, less what the same network gets on images that it had not seen"
+    counted = "the same answers counted otherwise, less what the word means"
     effect = "what that network gets there, less what the honest one gets"
     handles = [
-        plt.Line2D([], [], marker=marker, color=colour, ls="", ms=6, label=said)
-        for marker, colour, said in (("D", "tab:red", leak), ("o", "tab:blue", effect))
+        plt.Line2D([], [], marker=marker, color=colour, mfc=fill, ls="", ms=6, label=said)
+        for marker, colour, fill, said in (
+            ("D", "tab:red", "tab:red", leak),
+            ("D", "tab:red", "white", counted),
+            ("o", "tab:blue", "tab:blue", effect),
+        )
     ]
     figure.legend(handles=handles, loc="outside lower center", fontsize=8, frameon=False)
     figure.suptitle("FER2013, the CNN of 13 epochs: what each mistake adds to its accuracy", fontsize=10)
