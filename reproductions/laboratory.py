@@ -7,12 +7,12 @@ worth, in points, stands on docs/laboratory.md; `ferrepro lab` runs what is miss
 Run: `ferrepro run laboratory --protocol oversample_without_private --seed 0`, or `python -m reproductions.laboratory`.
 
 Cost and result under `official`, by `ferrepro docs` from the committed records; 95 % intervals:
-    batch_attention, random, full: 57.2 [43.3, 71.1] % of 3,589 images, 2 seeds, 10.9 min a run
-    blurred, random, full: 56.9 [53.5, 60.4] % of 3,589 images, 2 seeds, 19.1 min a run
-    equalised, random, full: 56.8 [52.2, 61.3] % of 3,589 images, 2 seeds, 17.9 min a run
+    batch_attention, random, full: 57.1 [54.0, 60.3] % of 3,589 images, 3 seeds, 12.8 min a run
+    blurred, random, full: 56.6 [54.2, 58.9] % of 3,589 images, 3 seeds, 12.4 min a run
+    equalised, random, full: 57.0 [54.9, 59.1] % of 3,589 images, 3 seeds, 12.4 min a run
     every_epoch, random, full: 57.8 [55.6, 60.0] % of 3,589 images, 3 seeds, 8.4 min a run
     jpeg, random, full: 56.8 [52.1, 61.5] % of 3,589 images, 2 seeds, 10.4 min a run
-    upscaled, random, full: 56.7 [52.0, 61.5] % of 3,589 images, 2 seeds, 10.3 min a run
+    upscaled, random, full: 56.6 [54.6, 58.6] % of 3,589 images, 3 seeds, 12.0 min a run
 """
 
 from collections.abc import Mapping
