@@ -11,7 +11,7 @@ Cost and result under `official`, by `ferrepro docs` from the committed records;
     blurred, random, full: 56.6 [54.2, 58.9] % of 3,589 images, 3 seeds, 12.4 min a run
     equalised, random, full: 57.0 [54.9, 59.1] % of 3,589 images, 3 seeds, 12.4 min a run
     every_epoch, random, full: 57.8 [55.6, 60.0] % of 3,589 images, 3 seeds, 8.4 min a run
-    jpeg, random, full: 56.8 [52.1, 61.5] % of 3,589 images, 2 seeds, 10.4 min a run
+    jpeg, random, full: 56.7 [54.8, 58.6] % of 3,589 images, 3 seeds, 12.0 min a run
     upscaled, random, full: 56.6 [54.6, 58.6] % of 3,589 images, 3 seeds, 12.0 min a run
 """
 
