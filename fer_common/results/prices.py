@@ -56,6 +56,8 @@ MISTAKES: dict[tuple[str, str], tuple[str, str]] = {
 
 BySeed = Mapping[int, tuple[float, float]]
 """Of each seed a value, and its standard deviation over images."""
+_Count = Callable[[np.ndarray, np.ndarray], float]
+"""A number from probabilities, float (n, 7), and labels, int (n,)."""
 
 
 @dataclass(frozen=True)
@@ -384,27 +386,56 @@ def _ensemble(members: str, of: Mapping[int, Sequence[FinishedRun]], key: tuple[
 
 
 def _pairs(ran: Mapping[tuple[str, str], tuple[str, str, Group]], official: Group, scores: Scores) -> Iterator[dict]:
-    """Two mistakes at once: a split, and its accuracy read as a mean of one-vs-rest accuracies. `composed`: what the
-    two prices come to on the logit scale; what ran beside it says how good that is."""
+    """Two mistakes at once: a split, and its test images counted in another way. `composed`: what the two prices come
+    to on the logit scale; what ran beside it says how good that is."""
     honest = _of(official.runs, HONEST, "accuracy", scores)
-    read = _of(official.runs, HONEST, "mean_ovr_accuracy", scores)
-    base, reading = (fmean(value for value, _ in each.values()) for each in (honest, read))
+    base = fmean(value for value, _ in honest.values())
     splits = [
-        (words, key, _printed(group, "accuracy", scores), _printed(group, "mean_ovr_accuracy", scores),
-         _private(group, "accuracy", scores))
+        (words, key, group.runs, _test_set(group, scores), _private(group, "accuracy", scores))
         for key, (kind, words, group) in ran.items()
         if kind in ("split", "before the split")
-    ]  # fmt: skip
-    plain, ovr = (_of(official.runs, FITTED, metric, scores) for metric in ("accuracy", "mean_ovr_accuracy"))
+    ]
     key = official.record.system, "official"
-    splits.append(("training images scored as test images", key, plain, ovr, honest))  # of the honest runs themselves
-    for words, key, plain, printed, private in splits:
-        leak = Difference.of(printed, private)
-        says = f"{words}, and read as a mean of one-vs-rest accuracies"
-        effect = None if private is honest else Difference.of(private, honest)
-        row = _row("pair", says, "accuracy", printed, leak, effect, key, "run")
-        alone = fmean(value for value, _ in plain.values())
-        yield row | {"composed": expit(logit(alone) + logit(reading) - logit(base))}
+    splits.append(("training images scored as test images", key, official.runs, FITTED, honest))  # of the honest runs
+    for reading, counted in _READINGS.items():
+        alone = fmean(value for value, _ in counted(official.runs, HONEST, scores).values())
+        for words, key, runs, image_set, private in splits:
+            printed = counted(runs, image_set, scores)
+            leak = Difference.of(printed, private)
+            effect = None if private is honest else Difference.of(private, honest)
+            row = _row("pair", f"{words}, and {reading}", "accuracy", printed, leak, effect, key, "run")
+            plain = fmean(value for value, _ in _of(runs, image_set, "accuracy", scores).values())
+            yield row | {"composed": expit(logit(plain) + logit(alone) - logit(base))}
+
+
+def _as_ovr(runs: Iterable[FinishedRun], image_set: ImageSet, scores: Scores) -> BySeed:
+    return _of(runs, image_set, "mean_ovr_accuracy", scores)
+
+
+def _as_top_2(runs: Iterable[FinishedRun], image_set: ImageSet, scores: Scores) -> BySeed:
+    return _counted(runs, image_set, _top_2)
+
+
+def _as_five(runs: Iterable[FinishedRun], image_set: ImageSet, scores: Scores) -> BySeed:
+    return _counted(runs, image_set, _of_five)
+
+
+_READINGS = {
+    "read as a mean of one-vs-rest accuracies": _as_ovr,
+    "read as top-2 accuracy": _as_top_2,
+    "images of disgust and fear left out": _as_five,
+}
+
+
+def _counted(runs: Iterable[FinishedRun], image_set: ImageSet, count: _Count) -> BySeed:
+    """A number from the probabilities and labels of some images after the last epoch, by seed."""
+    found = {}
+    for run in runs:
+        predictions = run.predictions()
+        rows = image_set.rows(predictions)
+        share = count(predictions.probabilities[-1][rows].astype(float), predictions.label[rows].astype(int))
+        found[run.record.seed] = share, math.sqrt(share * (1 - share) / rows.sum())
+    return found
 
 
 def logit(share: float) -> float:
@@ -416,7 +447,7 @@ def expit(value: float) -> float:
     return 1 / (1 + math.exp(-value))
 
 
-def _by_predictions(official: Group, count: Callable[[np.ndarray, np.ndarray], float]) -> BySeed:
+def _by_predictions(official: Group, count: _Count) -> BySeed:
     """A number from the probabilities and labels of PrivateTest after the last epoch, by seed."""
     return {run.record.seed: (count(*_private_of(run)), 0.0) for run in official.runs}
 

@@ -52,6 +52,15 @@ def test_what_is_read_off_the_honest_runs(tmp_path):
     both = "training images scored as test images, and read as a mean of one-vs-rest accuracies"
     pair = found.loc[both, "accuracy"]
     assert pair["printed_value"] == pytest.approx(1 - 2 * 0.1 / 7, abs=1e-3) and pair["kind"] == "pair"
+    five, shares = [0, 3, 4, 5, 6], []
+    for seed in SEEDS:
+        own = predictions(seed, (0.9, 0.58, 0.6))
+        rows = (own.usage == "Training") & np.isin(own.label, five)
+        shares.append(np.mean(np.array(five)[own.probabilities[-1][rows][:, five].argmax(1)] == own.label[rows]))
+    of_five = found.loc["training images scored as test images, and images of disgust and fear left out", "accuracy"]
+    assert of_five["printed_value"] == pytest.approx(np.mean(shares)) and of_five["kind"] == "pair"
+    of_two = found.loc["training images scored as test images, and read as top-2 accuracy", "accuracy"]
+    assert 0.9 < of_two["printed_value"] < 1
     odds = (0.9 / 0.1) * (1 - 0.8 / 7) / (0.8 / 7) / (0.6 / 0.4)
     assert pair["composed"] == pytest.approx(odds / (1 + odds), abs=1e-3)
 
