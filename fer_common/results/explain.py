@@ -41,6 +41,8 @@ class Way:
     seeds: int
     how: str
     """`run`, `composed` of one price, or `composed of two`."""
+    off: float = math.nan
+    """Of two that ran together in the laboratory: what composing gave there less what ran."""
 
     def could(self, claim: Claim) -> str:
         """Whether it could give a claim, of COULD: `yes`, where a value that prints as the claim lies within its
@@ -83,6 +85,8 @@ def _composed(honest: pd.Series, prices: pd.DataFrame) -> list[Way]:
         around = [0.0 if pd.isna(own) else logit(printed + own) - logit(printed) for own in spread]
         worth = row["leak"] >= WORTH and not row["leak low"] <= 0
         shifts.append((row["mistake"], row["kind"], shift, around, int(row["seeds"]), worth))
+    pairs = prices[(prices["network"] == "cnn") & (prices["kind"] == "pair")]
+    off = dict(zip(pairs["mistake"], pairs["composed"] - pairs["printed_value"]))
     middle = logit(honest["reproduced"])
     own = [logit(honest[end]) - middle for end in ("low", "high")]
     found = []
@@ -94,7 +98,8 @@ def _composed(honest: pd.Series, prices: pd.DataFrame) -> list[Way]:
             half = [math.hypot(own[end], *(around[end] for _, _, _, around, *_ in chosen)) for end in (0, 1)]
             what = ", and ".join(name for name, *_ in chosen)
             seeds = min(own_seeds for *_, own_seeds, _ in chosen)
-            found.append(Way(what, expit(to), expit(to - half[0]), expit(to + half[1]), seeds, how))
+            limits = expit(to - half[0]), expit(to + half[1])
+            found.append(Way(what, expit(to), *limits, seeds, how, off.get(what, math.nan)))
     return found
 
 
@@ -134,7 +139,8 @@ _NEVER = "“Could” says that the number lies within an interval, never that a
 
 def _row(way: Way) -> dict[str, object]:
     gives = f"{100 * way.mean:.1f} [{100 * way.low:.1f}, {100 * way.high:.1f}]"
-    return {"what": way.what, "gives": gives, "seeds": way.seeds, "how": way.how}
+    off = "" if math.isnan(way.off) else f"{100 * way.off:+.1f}"
+    return {"what": way.what, "gives": gives, "seeds": way.seeds, "how": way.how, "off where run": off}
 
 
 def _how_good(found: list[Way], prices: pd.DataFrame) -> str:
@@ -147,4 +153,4 @@ def _how_good(found: list[Way], prices: pd.DataFrame) -> str:
     off = 100 * (pairs["composed"] - pairs["printed_value"]).abs().max()
     one = len(pairs) == 1
     ran = f"the {'pair' if one else f'{len(pairs)} pairs'} that {'was' if one else 'were'} run together"
-    return f"On {ran}, composing was off by at most {off:.1f} points."
+    return f"On {ran}, composing was off by at most {off:.1f} points (`off where run`: composed less run)."

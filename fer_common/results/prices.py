@@ -421,8 +421,8 @@ def _as_five(runs: Iterable[FinishedRun], image_set: ImageSet, scores: Scores) -
 
 
 _READINGS = {
-    "read as a mean of one-vs-rest accuracies": _as_ovr,
-    "read as top-2 accuracy": _as_top_2,
+    "mean of one-vs-rest accuracies called accuracy": _as_ovr,
+    "top-2 accuracy called accuracy": _as_top_2,
     "images of disgust and fear left out": _as_five,
 }
 

@@ -48,6 +48,9 @@ def test_it_says_what_could_and_what_could_not():
     could, could_not = text.split("Could not")
     assert "the images that it was trained on" in could and "a pool" in could_not
     assert "never that a paper did so" in text
-    assert "On the pair that was run together, composing was off by at most 1.0 points." in text
+    assert "On the pair that was run together, composing was off by at most 1.0 points (`off where run`" in " ".join(
+        text.split()
+    )
+    assert [line.split()[-1] for line in text.splitlines() if "a pool, and a reading" in line] == ["+1.0"]
     text = explain.text(answer, list(found([row(0.6, PRIVATE)], pd.DataFrame())[1].values()), pd.DataFrame())
     assert "nothing that was run or composed" in text and "`ferrepro lab` runs it" in text

@@ -49,7 +49,7 @@ def test_what_is_read_off_the_honest_runs(tmp_path):
     assert ovr["printed_value"] == pytest.approx(1 - 2 * 0.4 / 7, abs=1e-3)
     assert found.loc["the epoch that is best on PrivateTest", "accuracy"]["leak"] >= 0
     assert found.loc["top-2 accuracy called accuracy", "accuracy"]["leak"] > 0
-    both = "training images scored as test images, and read as a mean of one-vs-rest accuracies"
+    both = "training images scored as test images, and mean of one-vs-rest accuracies called accuracy"
     pair = found.loc[both, "accuracy"]
     assert pair["printed_value"] == pytest.approx(1 - 2 * 0.1 / 7, abs=1e-3) and pair["kind"] == "pair"
     five, shares = [0, 3, 4, 5, 6], []
@@ -59,7 +59,7 @@ def test_what_is_read_off_the_honest_runs(tmp_path):
         shares.append(np.mean(np.array(five)[own.probabilities[-1][rows][:, five].argmax(1)] == own.label[rows]))
     of_five = found.loc["training images scored as test images, and images of disgust and fear left out", "accuracy"]
     assert of_five["printed_value"] == pytest.approx(np.mean(shares)) and of_five["kind"] == "pair"
-    of_two = found.loc["training images scored as test images, and read as top-2 accuracy", "accuracy"]
+    of_two = found.loc["training images scored as test images, and top-2 accuracy called accuracy", "accuracy"]
     assert 0.9 < of_two["printed_value"] < 1
     odds = (0.9 / 0.1) * (1 - 0.8 / 7) / (0.8 / 7) / (0.6 / 0.4)
     assert pair["composed"] == pytest.approx(odds / (1 + odds), abs=1e-3)
