@@ -56,8 +56,8 @@ MISTAKES: dict[tuple[str, str], tuple[str, str]] = {
 
 BySeed = Mapping[int, tuple[float, float]]
 """Of each seed a value, and its standard deviation over images."""
-_Count = Callable[[np.ndarray, np.ndarray], float]
-"""A number from probabilities, float (n, 7), and labels, int (n,)."""
+_Count = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""From probabilities, float (n, 7), and labels, int (n,), what is averaged for print: a number an image, or a batch."""
 
 
 @dataclass(frozen=True)
@@ -433,8 +433,9 @@ def _counted(runs: Iterable[FinishedRun], image_set: ImageSet, count: _Count) ->
     for run in runs:
         predictions = run.predictions()
         rows = image_set.rows(predictions)
-        share = count(predictions.probabilities[-1][rows].astype(float), predictions.label[rows].astype(int))
-        found[run.record.seed] = share, math.sqrt(share * (1 - share) / rows.sum())
+        right = count(predictions.probabilities[-1][rows].astype(float), predictions.label[rows].astype(int))
+        share = float(right.mean())
+        found[run.record.seed] = share, math.sqrt(share * (1 - share) / len(right))  # of those that are counted
     return found
 
 
@@ -449,7 +450,7 @@ def expit(value: float) -> float:
 
 def _by_predictions(official: Group, count: _Count) -> BySeed:
     """A number from the probabilities and labels of PrivateTest after the last epoch, by seed."""
-    return {run.record.seed: (count(*_private_of(run)), 0.0) for run in official.runs}
+    return {run.record.seed: (float(count(*_private_of(run)).mean()), 0.0) for run in official.runs}
 
 
 def _named_by_the_crowd(official: Group) -> dict[int, tuple[float, float]]:
@@ -480,16 +481,16 @@ def _right(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return probabilities.argmax(1) == labels
 
 
-def _top_2(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    return float(np.mean((np.argsort(probabilities, 1)[:, -2:] == labels[:, None]).any(1)))
+def _top_2(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    return (np.argsort(probabilities, 1)[:, -2:] == labels[:, None]).any(1)
 
 
-def _over_batches(probabilities: np.ndarray, labels: np.ndarray) -> float:
+def _over_batches(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     right = _right(probabilities, labels)
-    return fmean(right[start : start + 32].mean() for start in range(0, len(right), 32))
+    return np.array([right[start : start + 32].mean() for start in range(0, len(right), 32)])
 
 
-def _of_five(probabilities: np.ndarray, labels: np.ndarray) -> float:
+def _of_five(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     kept = [k for k, name in enumerate(EMOTIONS) if name not in ("disgust", "fear")]
     rows = np.isin(labels, kept)
-    return float(np.mean(np.array(kept)[probabilities[rows][:, kept].argmax(1)] == labels[rows]))
+    return np.array(kept)[probabilities[rows][:, kept].argmax(1)] == labels[rows]

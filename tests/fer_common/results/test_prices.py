@@ -61,6 +61,9 @@ def test_what_is_read_off_the_honest_runs(tmp_path):
     assert of_five["printed_value"] == pytest.approx(np.mean(shares)) and of_five["kind"] == "pair"
     of_two = found.loc["training images scored as test images, and top-2 accuracy called accuracy", "accuracy"]
     assert 0.9 < of_two["printed_value"] < 1
+    pairs = found.index[found["kind"] == "pair"].get_level_values("mistake")
+    known = set(found.index.get_level_values("mistake")) - set(pairs)
+    assert all(any(pair == f"{a}, and {b}" for a in known for b in known) for pair in pairs), "explain looks them up"
     odds = (0.9 / 0.1) * (1 - 0.8 / 7) / (0.8 / 7) / (0.6 / 0.4)
     assert pair["composed"] == pytest.approx(odds / (1 + odds), abs=1e-3)
 
