@@ -16,6 +16,7 @@ from fer_common.results.tables import MAIN_PRESETS
 
 NEAR = 0.02  # of the printed number: what comes so near gives it
 FLAGS = ("undertrained", "reduced")
+ENSEMBLE = "an ensemble of the folds"
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,9 @@ class Answer:
             return []
         said = [flag for flag in FLAGS if flag in str(row["notes"]) or row["preset"] == flag]
         one = [part for part in str(row["notes"]).split("; ") if part.endswith("alone")]
-        return said + one
+        own = row["image_set"]
+        together = [ENSEMBLE] if isinstance(own, ImageSet) and own.of == "mean_of_folds" else []
+        return said + one + together
 
     @property
     def gives_says(self) -> str:

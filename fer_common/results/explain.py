@@ -15,9 +15,9 @@ import pandas as pd
 
 from fer_common.claims import Claim
 from fer_common.results import render
-from fer_common.results.answers import NEAR, Answer
+from fer_common.results.answers import ENSEMBLE, NEAR, Answer
 from fer_common.results.prices import expit, logit
-from fer_common.results.tables import MAIN_PRESETS
+from fer_common.results.tables import MAIN_PRESETS, SETUP
 
 SHOWN = 12
 WORTH = 0.005  # what a price must be at least, and its lower limit above 0, to be composed with another
@@ -64,8 +64,21 @@ def ways(answer: Answer, comparison: pd.DataFrame, prices: pd.DataFrame) -> list
         what = f"{row['system']}, {row['protocol']}, {row['init']}: {render.words_of(row['image_set'])}{read}"
         found.append(Way(what, row["reproduced"], row["low"], row["high"], int(row["n_runs"]), "run"))
     if answer.honest is not None:
-        found += _composed(answer.honest, prices)
+        found += _composed(one_network(answer.honest, own), prices)
     return sorted(found, key=lambda way: abs(way.mean - claim.number))
+
+
+def one_network(honest: pd.Series, own: pd.DataFrame) -> pd.Series:
+    """The row of the honest accuracy; where an ensemble of folds gave it, that of its networks out of fold. The
+    laboratory's prices begin with one network, and an ensemble is one of what they price.
+
+    own: rows of `comparison` of the same claim.
+    """
+    if honest["image_set"].of != "mean_of_folds":
+        return honest
+    same = own[(own[list(SETUP)] == honest[list(SETUP)]).all(axis=1) & (own["average"] == "none")]
+    out_of_fold = [on.of == "out_of_fold" and on.roles == ("score",) for on in same["image_set"]]
+    return same[out_of_fold].iloc[0]
 
 
 def _composed(honest: pd.Series, prices: pd.DataFrame) -> list[Way]:
@@ -116,7 +129,7 @@ def text(answer: Answer, found: list[Way], prices: pd.DataFrame) -> str:
             more = f", the nearest {SHOWN}" if len(own) > SHOWN else ""
             rows = table([_row(way) for way in own[:SHOWN]]) if own else "  nothing that was run or composed"
             lines += [f"{title} ({len(own)}{more}):", rows, ""]
-    lines += [wrapped(said) for said in (_how_good(found, prices), _NEVER)]
+    lines += [wrapped(said) for said in (_how_good(found, prices, ENSEMBLE in answer.flags), _NEVER)]
     return "\n".join(lines)
 
 
@@ -130,7 +143,8 @@ def markdown(explained: list[tuple[Answer, list[Way]]], prices: pd.DataFrame) ->
         for could, most in shown.items():
             own = [way for way in found if way.could(claim) == could]
             rows += [{"printed": answer.printed} | _row(way) | {"could give it": could} for way in own[:most]]
-    said = [_how_good([way for _, found in explained for way in found], prices), _NEVER]
+    ensemble = any(ENSEMBLE in answer.flags for answer, _ in explained)
+    said = [_how_good([way for _, found in explained for way in found], prices, ensemble), _NEVER]
     return "\n\n".join([render.markdown(rows), textwrap.fill(" ".join(said), 120)])
 
 
@@ -143,8 +157,11 @@ def _row(way: Way) -> dict[str, object]:
     return {"what": way.what, "gives": gives, "seeds": way.seeds, "how": way.how, "off where run": off}
 
 
-def _how_good(found: list[Way], prices: pd.DataFrame) -> str:
-    """How far off composing was where two mistakes were run together; or why nothing is composed."""
+def _how_good(found: list[Way], prices: pd.DataFrame, ensemble: bool) -> str:
+    """How far off composing was where two mistakes were run together; or why nothing is composed.
+
+    ensemble: whether an honest accuracy is by an ensemble of folds.
+    """
     if all(way.how == "run" for way in found):
         if len(prices):
             return "Nothing is composed: no honest accuracy of the paper's own network is known yet."
@@ -153,4 +170,5 @@ def _how_good(found: list[Way], prices: pd.DataFrame) -> str:
     off = 100 * (pairs["composed"] - pairs["printed_value"]).abs().max()
     one = len(pairs) == 1
     ran = f"the {'pair' if one else f'{len(pairs)} pairs'} that {'was' if one else 'were'} run together"
-    return f"On {ran}, composing was off by at most {off:.1f} points (`off where run`: composed less run)."
+    start = " Where folds ran, it begins with their networks out of fold, not with their ensemble." * ensemble
+    return f"On {ran}, composing was off by at most {off:.1f} points (`off where run`: composed less run).{start}"

@@ -103,7 +103,8 @@ def draw_answers(found: Sequence[Answer], beside: pd.DataFrame, path: Path) -> N
         value = 100 * each.claim.number
         axes.plot(value, place - 0.2, marker="X", ms=9, color="crimson", ls="", clip_on=False)
         axes.annotate(f"{value:g}", (value, place - 0.2), (0, 6), **_ABOVE, color="crimson")
-        for row, below in ((each.honest, 0.0), (each.gives, 0.2)):
+        same = each.honest is not None and each.gives is not None and each.honest.name == each.gives.name
+        for row, below in ((each.honest, 0.0), (None if same else each.gives, 0.2)):
             if row is not None:
                 marker, colour, _ = MARKS[_mark(row["image_set"])]
                 mean, low, high = (100 * row[name] for name in ("reproduced", "low", "high"))
@@ -111,8 +112,8 @@ def draw_answers(found: Sequence[Answer], beside: pd.DataFrame, path: Path) -> N
                 axes.errorbar(
                     mean, place + below, xerr=[[mean - low], [high - mean]], fmt=marker, ms=7, color=colour, **hollow
                 )
-                side = {"ha": "right", "xytext": (-9, 0)} if below else {"ha": "left", "xytext": (9, 0)}
-                text = f"{mean:.1f}" + "".join(f", {flag}" for flag in FLAGS if flag in each.flags and not below)
+                side = {"ha": "right", "xytext": (-9, 0)} if below else {"ha": "left", "xytext": (9, -3)}
+                text = f"{mean:.1f}" if below else ", ".join([f"{mean:.1f}", *each.flags])
                 axes.annotate(text, (low if below else high, place + below), **side, **_BESIDE)
     axes.set(yticks=range(len(found)), ylim=(len(found) - 0.4, -0.75), xlim=(30, 104))
     axes.set_yticklabels([f"{each.paper.partition(' (')[0]}\n{each.printed}" for each in found], fontsize=8)
@@ -193,7 +194,9 @@ def draw_overview(summary: pd.DataFrame, claims: list[Claim], beside: pd.DataFra
     labels = []
     for (system, protocol, init, preset), own in setups:
         n = int(own["n_runs"].iloc[0])
-        notes = [f"{init} weights"] * several + ["reduced"] * (preset == "reduced") + [f"{n} seed{'s' * (n != 1)}"]
+        folded = any(on.of == "out_of_fold" for on in own["image_set"])
+        notes = [f"{init} weights"] * several + ["reduced"] * (preset == "reduced") + ["out of fold"] * folded
+        notes.append(f"{n} seed{'s' * (n != 1)}")
         labels.append(f"{system}, {protocol}\n{', '.join(notes)}")
     axes.set(
         yticks=range(len(setups)), ylim=(len(setups) - 0.4 + 0.45 * len(claims), -0.6), xlim=(_from(rows, claims), 104)
@@ -212,9 +215,10 @@ def draw_overview(summary: pd.DataFrame, claims: list[Claim], beside: pd.DataFra
 
 def _one_each(rows: pd.DataFrame) -> dict[str, pd.Series]:
     """By what the images were to the run, the row of the plainest set: PrivateTest before pooled images before others,
-    whole before parts."""
+    whole before parts. Folds are shown out of fold, one network an image as elsewhere; their ensemble is not."""
     found: dict[str, pd.Series] = {}
-    whole = [row for _, row in rows.iterrows() if not row["image_set"].subset]
+    kept = [not on.subset and on.of != "mean_of_folds" for on in rows["image_set"]]
+    whole = [row for _, row in rows[kept].iterrows()]
     order = sorted(whole, key=lambda row: (row["image_set"].usages != ("PrivateTest",), not row["image_set"].pooled))
     for row in order:
         found.setdefault(_mark(row["image_set"]), row)

@@ -59,7 +59,7 @@ def words_of(image_set: ImageSet | None) -> str:
         said = "test images of its own split" + (", which chose the epoch" if "select" in roles else "")
     else:
         said = what + (", which chose the epoch" if "select" in roles else "")
-    how = {"out_of_fold": ", each by the fold that had not seen it", "mean_of_folds": ", mean of the folds"}
+    how = {"out_of_fold": ", each by the fold that had not seen it", "mean_of_folds": ", by an ensemble of the folds"}
     return said + SUBSETS[image_set.subset] + how.get(image_set.of, "")
 
 
