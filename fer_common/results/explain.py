@@ -8,6 +8,7 @@ and is called composed. It says what could give a number, never what did.
 
 import math
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -40,9 +41,7 @@ class Way:
     high: float
     seeds: int
     how: str
-    """`run`, `composed` of one price, or `composed of two`."""
-    off: float = math.nan
-    """Of two that ran together in the laboratory: what composing gave there less what ran."""
+    """`run`; `composed` of one price, of the price `of a pair` that ran together, or `of two` that did not."""
 
     def could(self, claim: Claim) -> str:
         """Whether it could give a claim, of COULD: `yes`, where a value that prints as the claim lies within its
@@ -82,38 +81,35 @@ def one_network(honest: pd.Series, own: pd.DataFrame) -> pd.Series:
 
 
 def _composed(honest: pd.Series, prices: pd.DataFrame) -> list[Way]:
-    """The honest accuracy moved by one price, and by two of different kinds, on the logit scale; limits from those of
-    the prices and of the honest accuracy, added as if they were independent. What is worth nothing is in no pair.
-    Controls are no mistakes, and attention over the batch takes another network: neither is composed."""
+    """The honest accuracy moved by one price, and by two of different kinds, on the logit scale: by what the two gave
+    together where they ran so, else by both shifts. Limits from those of the prices and of the honest accuracy, added
+    as if they were independent. What is worth nothing is in no pair. Controls are no mistakes, and attention over the
+    batch takes another network: neither is composed."""
     if not len(prices):
         return []
-    shifts = []
-    single = (prices["network"] == "cnn") & (prices["metric"] == "accuracy") & prices["leak"].notna()
-    single &= ~prices["kind"].isin(("pair", "batch", "control"))
-    for _, row in prices[single].iterrows():
-        printed = row["printed_value"]
-        base = printed - row["leak"] - (0 if pd.isna(row["effect"]) else row["effect"])
-        spread = [row[f"leak {end}"] - row["leak"] for end in ("low", "high")]
-        shift = logit(printed) - logit(base)
-        around = [0.0 if pd.isna(own) else logit(printed + own) - logit(printed) for own in spread]
-        worth = row["leak"] >= WORTH and not row["leak low"] <= 0
-        shifts.append((row["mistake"], row["kind"], shift, around, int(row["seeds"]), worth))
-    pairs = prices[(prices["network"] == "cnn") & (prices["kind"] == "pair")]
-    off = dict(zip(pairs["mistake"], pairs["composed"] - pairs["printed_value"]))
-    middle = logit(honest["reproduced"])
-    own = [logit(honest[end]) - middle for end in ("low", "high")]
-    found = []
-    for size, how in ((1, "composed"), (2, "composed of two")):
-        for chosen in combinations(shifts, size):
-            if size > 1 and (len({kind for _, kind, *_ in chosen}) < size or not all(worth for *_, worth in chosen)):
-                continue
-            to = middle + sum(shift for _, _, shift, *_ in chosen)
-            half = [math.hypot(own[end], *(around[end] for _, _, _, around, *_ in chosen)) for end in (0, 1)]
-            what = ", and ".join(name for name, *_ in chosen)
-            seeds = min(own_seeds for *_, own_seeds, _ in chosen)
-            limits = expit(to - half[0]), expit(to + half[1])
-            found.append(Way(what, expit(to), *limits, seeds, how, off.get(what, math.nan)))
+    prices = prices[(prices["network"] == "cnn") & (prices["metric"] == "accuracy") & prices["leak"].notna()]
+    together = {row["mistake"]: row for _, row in prices[prices["kind"] == "pair"].iterrows()}
+    single = [row for _, row in prices[~prices["kind"].isin(("pair", "batch", "control"))].iterrows()]
+    worth = [row for row in single if row["leak"] >= WORTH and not row["leak low"] <= 0]
+    found = [_moved(honest, [row], row["mistake"], "composed") for row in single]
+    for two in combinations(worth, 2):
+        if two[0]["kind"] != two[1]["kind"]:
+            what = ", and ".join(row["mistake"] for row in two)
+            ran = [together[what]] if what in together else []
+            found.append(_moved(honest, ran or two, what, "composed of a pair" if ran else "composed of two"))
     return found
+
+
+def _moved(honest: pd.Series, by: Sequence[pd.Series], what: str, how: str) -> Way:
+    to = logit(honest["reproduced"])
+    around = [[logit(honest[end]) - to for end in ("low", "high")]]
+    for row in by:
+        printed = row["printed_value"]
+        to += logit(printed) - logit(printed - row["leak"] - (0 if pd.isna(row["effect"]) else row["effect"]))
+        spread = [row[f"leak {end}"] - row["leak"] for end in ("low", "high")]
+        around.append([0.0 if pd.isna(own) else logit(printed + own) - logit(printed) for own in spread])
+    low, high = (math.hypot(*ends) for ends in zip(*around))
+    return Way(what, expit(to), expit(to - low), expit(to + high), min(int(row["seeds"]) for row in by), how)
 
 
 def text(answer: Answer, found: list[Way], prices: pd.DataFrame) -> str:
@@ -153,8 +149,7 @@ _NEVER = "“Could” says that the number lies within an interval, never that a
 
 def _row(way: Way) -> dict[str, object]:
     gives = f"{100 * way.mean:.1f} [{100 * way.low:.1f}, {100 * way.high:.1f}]"
-    off = "" if math.isnan(way.off) else f"{100 * way.off:+.1f}"
-    return {"what": way.what, "gives": gives, "seeds": way.seeds, "how": way.how, "off where run": off}
+    return {"what": way.what, "gives": gives, "seeds": way.seeds, "how": way.how}
 
 
 def _how_good(found: list[Way], prices: pd.DataFrame, ensemble: bool) -> str:
@@ -166,9 +161,14 @@ def _how_good(found: list[Way], prices: pd.DataFrame, ensemble: bool) -> str:
         if len(prices):
             return "Nothing is composed: no honest accuracy of the paper's own network is known yet."
         return "No price of the laboratory is known yet: `ferrepro lab` runs it."
-    pairs = prices[prices["kind"] == "pair"]
-    off = 100 * (pairs["composed"] - pairs["printed_value"]).abs().max()
-    one = len(pairs) == 1
-    ran = f"the {'pair' if one else f'{len(pairs)} pairs'} that {'was' if one else 'were'} run together"
-    start = " Where folds ran, it begins with their networks out of fold, not with their ensemble." * ensemble
-    return f"On {ran}, composing was off by at most {off:.1f} points (`off where run`: composed less run).{start}"
+    said = []
+    if len(pairs := prices[prices["kind"] == "pair"]):
+        off = 100 * (pairs["composed"] - pairs["printed_value"]).abs().max()
+        ran = "the pair that was" if len(pairs) == 1 else f"the {len(pairs)} pairs that were"
+        said.append(
+            "“Of a pair”: by what two mistakes gave together in the laboratory. “Of two”: by both apart, which on "
+            f"{ran} run together would have been off by up to {off:.1f} points."
+        )
+    if ensemble:
+        said.append("Where folds ran, composing begins with their networks out of fold, not with their ensemble.")
+    return " ".join(said)
