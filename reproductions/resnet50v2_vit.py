@@ -11,7 +11,7 @@ weights are downloaded by default (`--init imagenet`), or read from a file (`--i
 
 Cost and result under `official`, by `ferrepro docs` from the committed records; 95 % intervals:
     alexnet, random, full: 55.4 [54.9, 56.0] % of 32,298 images, 1 seed, 10.9 min a run
-    resnet50v2, random, reduced: 53.7 [53.1, 54.3] % of 25,839 images, 1 seed, 46.2 min a run
+    resnet50v2, random, reduced: 53.6 [53.0, 54.1] % of 32,298 images, 1 seed, 43.3 min a run
     resnet50v2_frozen, random, reduced: 33.8 [33.2, 34.3] % of 32,298 images, 1 seed, 0.8 min a run
     vit_8_heads, random, reduced: 38.7 [37.5, 39.9] % of 6,460 images, 1 seed, 43.4 min a run
     vit_small, random, full: 42.0 [41.4, 42.5] % of 32,298 images, 1 seed, 11.6 min a run
