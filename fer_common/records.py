@@ -94,7 +94,8 @@ class Predictions:
     row_id int32 (N,), usage str (N,), of an attribute the part of UTKFace, role str (N,), label uint8 (N,), epochs
     int16 (E,), counted from 1, last one last, probabilities float16 (E, N, K), K = 7 for expressions. Not stored:
     subsets, by name bool (N,), whether a row is in a named subset of the copy, where its passport is at hand; of_folds
-    str (N,), `out_of_fold` or `mean_of_folds` where several folds were pooled.
+    str (N,), where several folds were pooled: `out_of_fold`, or `each_fold` of rows that all folds scored, which are
+    there once a fold, in the order of the folds.
     """
 
     row_id: np.ndarray

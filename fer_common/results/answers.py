@@ -11,12 +11,11 @@ from fer_common import audit
 from fer_common.audit.finding import VERDICTS, Finding
 from fer_common.claims import Claim, ClaimsFile, Hypothesis
 from fer_common.results import render
-from fer_common.results.image_sets import ImageSet
+from fer_common.results.image_sets import HONEST_EACH_FOLD, ImageSet
 from fer_common.results.tables import MAIN_PRESETS
 
 NEAR = 0.02  # of the printed number: what comes so near gives it
 FLAGS = ("undertrained", "reduced")
-ENSEMBLE = "an ensemble of the folds"
 
 
 @dataclass(frozen=True)
@@ -68,8 +67,8 @@ class Answer:
         said = [flag for flag in FLAGS if flag in str(row["notes"]) or row["preset"] == flag]
         one = [part for part in str(row["notes"]).split("; ") if part.endswith("alone")]
         own = row["image_set"]
-        together = [ENSEMBLE] if isinstance(own, ImageSet) and own.of == "mean_of_folds" else []
-        return said + one + together
+        each = ["mean of the folds' networks"] if own == HONEST_EACH_FOLD else []
+        return said + one + each
 
     @property
     def gives_says(self) -> str:
@@ -139,11 +138,7 @@ def answers(comparison: pd.DataFrame, files: Sequence[ClaimsFile]) -> list[Answe
 
 def _honest(rows: pd.DataFrame) -> pd.Series | None:
     rows = rows[(rows["protocol"] == "official") & (rows["average"] == "none")]
-    whole = [
-        isinstance(own, ImageSet) and own.usages == ("PrivateTest",) and own.roles == ("score",) and not own.subset
-        for own in rows["image_set"]
-    ]
-    rows = rows[whole]
+    rows = rows[[isinstance(own, ImageSet) and own.honest for own in rows["image_set"]]]
     # Of readings and of what a network begins with, the best; several seeds before one.
     return rows.sort_values(["reproduced", "n_runs"]).iloc[-1] if len(rows) else None
 

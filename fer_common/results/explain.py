@@ -16,9 +16,9 @@ import pandas as pd
 
 from fer_common.claims import Claim
 from fer_common.results import render
-from fer_common.results.answers import ENSEMBLE, NEAR, Answer
+from fer_common.results.answers import NEAR, Answer
 from fer_common.results.prices import expit, logit
-from fer_common.results.tables import MAIN_PRESETS, SETUP
+from fer_common.results.tables import MAIN_PRESETS
 
 SHOWN = 12
 WORTH = 0.005  # what a price must be at least, and its lower limit above 0, to be composed with another
@@ -63,21 +63,8 @@ def ways(answer: Answer, comparison: pd.DataFrame, prices: pd.DataFrame) -> list
         what = f"{row['system']}, {row['protocol']}, {row['init']}: {render.words_of(row['image_set'])}{read}"
         found.append(Way(what, row["reproduced"], row["low"], row["high"], int(row["n_runs"]), "run"))
     if answer.honest is not None:
-        found += _composed(one_network(answer.honest, own), prices)
+        found += _composed(answer.honest, prices)
     return sorted(found, key=lambda way: abs(way.mean - claim.number))
-
-
-def one_network(honest: pd.Series, own: pd.DataFrame) -> pd.Series:
-    """The row of the honest accuracy; where an ensemble of folds gave it, that of its networks out of fold. The
-    laboratory's prices begin with one network, and an ensemble is one of what they price.
-
-    own: rows of `comparison` of the same claim.
-    """
-    if honest["image_set"].of != "mean_of_folds":
-        return honest
-    same = own[(own[list(SETUP)] == honest[list(SETUP)]).all(axis=1) & (own["average"] == "none")]
-    out_of_fold = [on.of == "out_of_fold" and on.roles == ("score",) for on in same["image_set"]]
-    return same[out_of_fold].iloc[0]
 
 
 def _composed(honest: pd.Series, prices: pd.DataFrame) -> list[Way]:
@@ -125,7 +112,7 @@ def text(answer: Answer, found: list[Way], prices: pd.DataFrame) -> str:
             more = f", the nearest {SHOWN}" if len(own) > SHOWN else ""
             rows = table([_row(way) for way in own[:SHOWN]]) if own else "  nothing that was run or composed"
             lines += [f"{title} ({len(own)}{more}):", rows, ""]
-    lines += [wrapped(said) for said in (_how_good(found, prices, ENSEMBLE in answer.flags), _NEVER)]
+    lines += [wrapped(said) for said in (_how_good(found, prices), _NEVER)]
     return "\n".join(lines)
 
 
@@ -139,8 +126,7 @@ def markdown(explained: list[tuple[Answer, list[Way]]], prices: pd.DataFrame) ->
         for could, most in shown.items():
             own = [way for way in found if way.could(claim) == could]
             rows += [{"printed": answer.printed} | _row(way) | {"could give it": could} for way in own[:most]]
-    ensemble = any(ENSEMBLE in answer.flags for answer, _ in explained)
-    said = [_how_good([way for _, found in explained for way in found], prices, ensemble), _NEVER]
+    said = [_how_good([way for _, found in explained for way in found], prices), _NEVER]
     return "\n\n".join([render.markdown(rows), textwrap.fill(" ".join(said), 120)])
 
 
@@ -152,11 +138,8 @@ def _row(way: Way) -> dict[str, object]:
     return {"what": way.what, "gives": gives, "seeds": way.seeds, "how": way.how}
 
 
-def _how_good(found: list[Way], prices: pd.DataFrame, ensemble: bool) -> str:
-    """How far off composing was where two mistakes were run together; or why nothing is composed.
-
-    ensemble: whether an honest accuracy is by an ensemble of folds.
-    """
+def _how_good(found: list[Way], prices: pd.DataFrame) -> str:
+    """How far off composing was where two mistakes were run together; or why nothing is composed."""
     if all(way.how == "run" for way in found):
         if len(prices):
             return "Nothing is composed: no honest accuracy of the paper's own network is known yet."
@@ -169,6 +152,4 @@ def _how_good(found: list[Way], prices: pd.DataFrame, ensemble: bool) -> str:
             "“Of a pair”: by what two mistakes gave together in the laboratory. “Of two”: by both apart, which on "
             f"{ran} run together would have been off by up to {off:.1f} points."
         )
-    if ensemble:
-        said.append("Where folds ran, composing begins with their networks out of fold, not with their ensemble.")
     return " ".join(said)

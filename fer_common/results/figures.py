@@ -194,8 +194,9 @@ def draw_overview(summary: pd.DataFrame, claims: list[Claim], beside: pd.DataFra
     labels = []
     for (system, protocol, init, preset), own in setups:
         n = int(own["n_runs"].iloc[0])
-        folded = any(on.of == "out_of_fold" for on in own["image_set"])
-        notes = [f"{init} weights"] * several + ["reduced"] * (preset == "reduced") + ["out of fold"] * folded
+        drawn = {row["image_set"].of for row in _one_each(own).values()}
+        notes = [f"{init} weights"] * several + ["reduced"] * (preset == "reduced")
+        notes += ["out of fold"] * ("out_of_fold" in drawn) + ["mean of folds"] * ("each_fold" in drawn)
         notes.append(f"{n} seed{'s' * (n != 1)}")
         labels.append(f"{system}, {protocol}\n{', '.join(notes)}")
     axes.set(
@@ -215,10 +216,9 @@ def draw_overview(summary: pd.DataFrame, claims: list[Claim], beside: pd.DataFra
 
 def _one_each(rows: pd.DataFrame) -> dict[str, pd.Series]:
     """By what the images were to the run, the row of the plainest set: PrivateTest before pooled images before others,
-    whole before parts. Folds are shown out of fold, one network an image as elsewhere; their ensemble is not."""
+    whole before parts."""
     found: dict[str, pd.Series] = {}
-    kept = [not on.subset and on.of != "mean_of_folds" for on in rows["image_set"]]
-    whole = [row for _, row in rows[kept].iterrows()]
+    whole = [row for _, row in rows.iterrows() if not row["image_set"].subset]
     order = sorted(whole, key=lambda row: (row["image_set"].usages != ("PrivateTest",), not row["image_set"].pooled))
     for row in order:
         found.setdefault(_mark(row["image_set"]), row)

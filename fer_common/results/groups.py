@@ -1,4 +1,4 @@
-"""Records → runs that differ in their seed alone. Folds of one seed are one run, which knows each image once."""
+"""Records → runs that differ in their seed alone. Folds of one seed are one run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -257,8 +257,8 @@ def value_text(value) -> str:
 
 
 def pool_folds(folds: list[Predictions]) -> Predictions:
-    """One out-of-fold run: each row as the one fold that held it out saw it, by its role there, and the rows that all
-    folds scored with the mean of their probabilities; rows of neither kind are left out.
+    """One run of all: each row as the one fold that held it out saw it, by its role there, and the rows that all folds
+    scored once a fold, in the order of the folds; rows of neither kind are left out.
 
     A row is held out by the fold that scores it, or, where no row has one, by the one that selects on it. The folds
     hold the same rows in the same order, at the last epoch of each.
@@ -267,18 +267,18 @@ def pool_folds(folds: list[Predictions]) -> Predictions:
     scored, selected = roles == "score", roles == "select"
     scored_once = scored.sum(0) == 1
     selected_once = ~scored_once.any() & ~scored.any(0) & (selected.sum(0) == 1)
-    by_all = scored.all(0)
-    kept = scored_once | selected_once | by_all
-    by = np.where(scored_once, scored.argmax(0), selected.argmax(0))
-    last = np.stack([fold.probabilities[-1].astype(np.float32) for fold in folds])
-    probabilities = np.where(by_all[:, None], last.mean(0), last[by, np.arange(len(by))]).astype(np.float16)
+    once, by_all = np.flatnonzero(scored_once | selected_once), np.flatnonzero(scored.all(0))
+    held_out_by = np.where(scored_once, scored.argmax(0), selected.argmax(0))[once]
+    rows = np.concatenate([once, np.tile(by_all, len(folds))])
+    by = np.concatenate([held_out_by, np.repeat(np.arange(len(folds)), len(by_all))])
+    last = np.stack([fold.probabilities[-1] for fold in folds])
     first = folds[0]
     return Predictions(
-        row_id=first.row_id[kept],
-        usage=first.usage[kept],
-        role=np.where(selected_once, "select", "score")[kept],
-        label=first.label[kept],
+        row_id=first.row_id[rows],
+        usage=first.usage[rows],
+        role=np.where(selected_once, "select", "score")[rows],
+        label=first.label[rows],
         epochs=np.array([max(int(fold.epochs[-1]) for fold in folds)], np.int16),
-        probabilities=probabilities[kept][None],
-        of_folds=np.where(by_all, "mean_of_folds", "out_of_fold")[kept],
+        probabilities=last[by, rows][None],
+        of_folds=np.repeat(["out_of_fold", "each_fold"], [len(once), len(rows) - len(once)]),
     )

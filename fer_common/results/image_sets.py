@@ -1,7 +1,7 @@
 """Which images a number is about, and what they were to the run: as data. Its printed name is made in `render`."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -11,7 +11,7 @@ from fer_common.data.utkface import PARTS
 from fer_common.records import Predictions
 from fer_common.splits import ROLES
 
-Of = Literal["images", "out_of_fold", "mean_of_folds", "running"]
+Of = Literal["images", "out_of_fold", "each_fold", "running"]
 Subset = Literal["", "without_twins", "named_by_ferplus"]
 EVERY_USAGE = (*USAGES, *PARTS)
 
@@ -21,8 +21,9 @@ class ImageSet:
     """The images of some usages that had some roles.
 
     usages: in the order of the data set; of UTKFace its parts. roles: in the order of `splits.ROLES`.
-    of: `images`; `out_of_fold`: each as the one fold that held it out saw it; `mean_of_folds`: by the folds' mean
-    probabilities, an ensemble; `running`: no predictions, but the metric that Keras keeps as it trains, with dropout.
+    of: `images`; `out_of_fold`: each as the one fold that held it out saw it; `each_fold`: all by the network of each
+    fold, whose scores are averaged; `running`: no predictions, but the metric that Keras keeps as it trains, with
+    dropout.
     pooled: the split drew from these usages together, so that they mean nothing apart.
     subset: all of them, or one that has a name: `without_twins`, those of PrivateTest that have no twin in Training;
     `named_by_ferplus`, those that FER+ names.
@@ -39,6 +40,11 @@ class ImageSet:
         """Whether no part of the system was fitted on any of its images."""
         return not {"fit", "seen"} & set(self.roles)
 
+    @property
+    def honest(self) -> bool:
+        """Whether it is PrivateTest, whole and scored, by one network or by that of each fold."""
+        return self in (HONEST, HONEST_EACH_FOLD)
+
     def rows(self, predictions: Predictions) -> np.ndarray:
         """bool (N,): its rows."""
         found = np.isin(predictions.usage, self.usages) & np.isin(predictions.role, self.roles)
@@ -49,6 +55,7 @@ class ImageSet:
 
 HONEST = ImageSet(("PrivateTest",), ("score",))
 """The images of an honest score: whole, and no part of the system was fitted or selected on them."""
+HONEST_EACH_FOLD = replace(HONEST, of="each_fold")
 
 
 def of_predictions(predictions: Predictions) -> list[ImageSet]:

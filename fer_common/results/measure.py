@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from statistics import fmean
 
 import msgspec
 import numpy as np
@@ -26,19 +27,43 @@ from fer_common.results import image_sets
 from fer_common.results.groups import FinishedRun, Group
 from fer_common.results.image_sets import ImageSet
 
-VERSION = 3  # raise when image sets or what is kept of them change: what was kept is then made anew
+VERSION = 4  # raise when image sets or what is kept of them change: what was kept is then made anew
 
 RUNNING = {"accuracy": "running_accuracy", "log_loss": "running_loss"}
 
 
 class Cell(msgspec.Struct, frozen=True):
-    """One run's scores on one image set after one epoch. matrix: images by true and predicted class; values: by flat
-    metric, (value, standard deviation over images)."""
+    """One run's scores on one image set after one epoch.
+
+    matrix: images by true and predicted class, summed over its networks. values: by flat metric, (value, standard
+    deviation over images), means over its networks: that deviation is one network's, and no less than their mean's.
+    networks: how many predicted each image; more than one of `each_fold` alone.
+    """
 
     image_set: ImageSet
     epoch: int
     matrix: list[list[int]]
     values: dict[str, tuple[float, float]]
+    networks: int = 1
+
+    @classmethod
+    def of(
+        cls, image_set: ImageSet, epoch: int, predictions: Predictions, classes: Sequence[str], n_folds: int
+    ) -> "Cell":
+        """n_folds: how many networks there are where the set is of each fold."""
+        rows = np.flatnonzero(image_set.rows(predictions))
+        networks = n_folds if image_set.of == "each_fold" else 1
+        label, probabilities = predictions.label[rows], predictions.at(epoch)[rows]
+        matrix = evaluation.confusion_matrix(label, probabilities.argmax(1), len(classes)).tolist()
+        of_each = [
+            evaluation.measures(*of_network, classes)
+            for of_network in zip(np.split(label, networks), np.split(probabilities, networks))
+        ]
+        means = {
+            name: (fmean(own[name][0] for own in of_each), fmean(own[name][1] for own in of_each))
+            for name in of_each[0]
+        }
+        return cls(image_set, epoch, matrix, means, networks)
 
 
 class Scored(msgspec.Struct, frozen=True):
@@ -94,15 +119,14 @@ def score(run: FinishedRun) -> Scored:
     predictions = run.predictions()
     sets, protocol = image_sets.of_predictions(predictions), image_sets.of_protocol(predictions)
     classes = TASKS[run.task]
-    cells = []
-    for image_set in dict.fromkeys([*sets, *protocol.values()]):
-        rows = image_set.rows(predictions)
-        label = predictions.label[rows]
-        for epoch in predictions.epochs.tolist():
-            probabilities = predictions.at(epoch)[rows]
-            matrix = evaluation.confusion_matrix(label, probabilities.argmax(1), len(classes)).tolist()
-            cells.append(Cell(image_set, epoch, matrix, evaluation.measures(label, probabilities, classes)))
-    usages = {str(usage): int(n) for usage, n in zip(*np.unique(predictions.usage, return_counts=True))}
+    cells = [
+        Cell.of(image_set, epoch, predictions, classes, len(run.paths))
+        for image_set in dict.fromkeys([*sets, *protocol.values()])
+        for epoch in predictions.epochs.tolist()
+    ]
+    folded = predictions.of_folds is not None
+    once = np.unique(predictions.row_id, return_index=True)[1] if folded else slice(None)
+    usages = {str(usage): int(n) for usage, n in zip(*np.unique(predictions.usage[once], return_counts=True))}
     of_them = {role: predictions.role == role for role in ("score", "fit")} | {
         "PrivateTest": image_sets.HONEST.rows(predictions)
     }
@@ -151,7 +175,8 @@ class Scores:
     def support(self, group: Group, image_set: ImageSet) -> list[int]:
         """Images by class, as in the first run."""
         run = group.runs[0]
-        return [sum(row) for row in self.cell(run, image_set, self.of(run).epochs[-1]).matrix]
+        cell = self.cell(run, image_set, self.of(run).epochs[-1])
+        return [sum(row) // cell.networks for row in cell.matrix]
 
     def n_images(self, group: Group, image_set: ImageSet) -> int:
         return sum(self.support(group, image_set))

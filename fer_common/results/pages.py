@@ -10,6 +10,7 @@ import re
 import statistics
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -21,7 +22,7 @@ from fer_common.provenance import provenance
 from fer_common.records import is_accelerator
 from fer_common.results import answers, explain, render, verdicts
 from fer_common.results.groups import value_text
-from fer_common.results.image_sets import HONEST, ImageSet
+from fer_common.results.image_sets import ImageSet
 from fer_common.results.tables import HEADLINES, MAIN_PRESETS, REFERENCE, of_usual_device
 
 # A fenced block of code, or a generated block.
@@ -44,7 +45,6 @@ TABLES = (
     "seed_spread",
     "protocol_prices",
 )
-WITHOUT_TWINS = ImageSet(("PrivateTest",), ("score",), subset="without_twins")
 
 
 def renew(page: Path, blocks: Mapping[str, str]) -> None:
@@ -288,7 +288,7 @@ def best_honest(summary: pd.DataFrame) -> str:
     shown = (
         summary[summary["preset"].isin(MAIN_PRESETS) & (summary["source"] == "fer2013")] if len(summary) else summary
     )
-    shown = shown[[own == HONEST for own in shown["image_set"]]] if len(shown) else shown
+    shown = shown[[own.honest for own in shown["image_set"]]] if len(shown) else shown
     shown = shown[shown["chosen"] == "last"] if len(shown) else shown
     if not len(shown):
         return "Nothing ran yet."
@@ -326,9 +326,9 @@ def systems(summary: pd.DataFrame, runs: pd.DataFrame, paper: str) -> str:
     """Every system of the paper on the images of PrivateTest that nothing was fitted or selected on, for each choice of
     epoch; and what the crowd's votes give there."""
     shown = pd.concat([_full(summary, own) for own in dict.fromkeys((paper, REFERENCE))])
-    without = {_setup(row): row for _, row in shown.iterrows() if row["image_set"] == WITHOUT_TWINS}
+    without = {_setup(row): row for _, row in shown.iterrows() if _is_without_twins(row["image_set"])}
     rows = []
-    for _, row in shown[[own == HONEST for own in shown["image_set"]]].iterrows():
+    for _, row in shown[[own.honest for own in shown["image_set"]]].iterrows():
         record = _records_of(runs, row)
         twinless = without.get(_setup(row))
         rows.append(
@@ -341,6 +341,10 @@ def systems(summary: pd.DataFrame, runs: pd.DataFrame, paper: str) -> str:
             | {"notes": _notes(record)}
         )
     return render.markdown(_if_any(rows, "notes"))
+
+
+def _is_without_twins(image_set: ImageSet) -> bool:
+    return image_set.subset == "without_twins" and replace(image_set, subset="").honest
 
 
 def _setup(row) -> tuple:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from fer_common.data import EMOTIONS
 from fer_common.results.groups import FinishedRun, Group
-from fer_common.results.image_sets import HONEST, ImageSet
+from fer_common.results.image_sets import HONEST, HONEST_EACH_FOLD, ImageSet
 from fer_common.results.measure import Scores, half_interval
 
 NETWORKS = {"cnn": ("laboratory", "every_epoch"), "small": ("reference", "small")}
@@ -215,14 +215,8 @@ def _test_set(group: Group, scores: Scores) -> ImageSet:
 
 
 def _private(group: Group, metric: str, scores: Scores) -> BySeed:
-    """PrivateTest; of folds the mean over their networks, each of which is one."""
-    if not group.folds:
-        return _of(group.runs, HONEST, metric, scores)
-    by_seed: dict[int, list[tuple[float, float]]] = {}
-    for run in group.folds:
-        own = scores.cell(run, HONEST, run.record.epochs_run).values[metric]
-        by_seed.setdefault(run.record.seed, []).append(own)
-    return {seed: (fmean(v for v, _ in own), fmean(sd for _, sd in own)) for seed, own in by_seed.items()}
+    """PrivateTest; of folds the mean over their networks."""
+    return _of(group.runs, HONEST_EACH_FOLD if group.folds else HONEST, metric, scores)
 
 
 # Read off the honest runs

@@ -22,7 +22,7 @@ from fer_common.results.verdicts import Spread
 OF = {
     "images": "",
     "out_of_fold": ", out of fold",
-    "mean_of_folds": ", mean probabilities of the folds",
+    "each_fold": ", mean of the folds' networks",
     "running": ", running metric with dropout",
 }
 SUBSETS = {"": "", "without_twins": " without twins", "named_by_ferplus": ", named by FER+"}
@@ -59,7 +59,7 @@ def words_of(image_set: ImageSet | None) -> str:
         said = "test images of its own split" + (", which chose the epoch" if "select" in roles else "")
     else:
         said = what + (", which chose the epoch" if "select" in roles else "")
-    how = {"out_of_fold": ", each by the fold that had not seen it", "mean_of_folds": ", by an ensemble of the folds"}
+    how = {"out_of_fold": ", each by the fold that had not seen it", "each_fold": ", mean of the folds' networks"}
     return said + SUBSETS[image_set.subset] + how.get(image_set.of, "")
 
 

@@ -19,7 +19,7 @@ from fer_common.data.utkface import ATTRIBUTES, TASKS
 from fer_common.records import Record
 from fer_common.results import prices, verdicts
 from fer_common.results.groups import FoundRecord, Group, collect
-from fer_common.results.image_sets import HONEST, ImageSet, tested
+from fer_common.results.image_sets import ImageSet, tested
 from fer_common.results.measure import Measured, Scores, kept_running
 from fer_common.results.verdicts import Found, Spread
 
@@ -191,13 +191,14 @@ COMPARISON_COLUMNS = [
 def best_honest(groups: Iterable[Group], scores: Scores) -> tuple[Group, Measured] | None:
     """The highest accuracy on PrivateTest that full runs of any paper or of the reference have, on FER2013."""
     found = [
-        (group, scores.measure(group, "accuracy", HONEST, group.last_epochs))
+        (group, scores.measure(group, "accuracy", image_set, group.last_epochs))
         for group in groups
         if group.unchanged
         and group.task == "expression"
         and group.record.preset in MAIN_PRESETS
         and group.record.data["source"] == "fer2013"
-        and HONEST in scores.sets(group)
+        for image_set in scores.sets(group)
+        if image_set.honest
     ]
     return max(found, key=lambda own: own[1].mean, default=None)
 
@@ -486,8 +487,8 @@ def per_class(groups: Iterable[Group], scores: Scores) -> pd.DataFrame:
 
 
 def confusion(groups: Iterable[Group], scores: Scores) -> pd.DataFrame:
-    """Counts of (true, predicted) at the last epoch, summed over seeds, on the images that are tested; for the systems
-    whose matrix a paper prints."""
+    """Counts of (true, predicted) at the last epoch, summed over seeds and the folds' networks, on the images that are
+    tested; for the systems whose matrix a paper prints."""
     rows = []
     for group in groups:
         for image_set in tested(scores.sets(group)):

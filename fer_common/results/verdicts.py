@@ -36,8 +36,9 @@ its number is about, N_v = N is taken and the column `assumed` says so. The firs
 What images were to a run: `fit`, trained on; `select`, watched while training; `score`, never seen before its
 prediction counts; `seen`, scored although a part of the system (an extractor, a scaler, a copy of the image) was fitted
 on them. `pooled`: the usages that the split drew from, together. `out of fold`: each image as the one fold that held it
-out saw it. `mean probabilities of the folds`: an ensemble of them; the epoch of both is the longest fold's. `low` and
-`high` bound m itself at 95 %, over seeds and images; with one run, over images.
+out saw it. `mean of the folds' networks`: of the scores that the network of each fold has on images that all folds keep
+aside; its interval over images is that of one network. The epoch of both is the longest fold's. `low` and `high` bound
+m itself at 95 %, over seeds and images; with one run, over images.
 
 This rule replaced an earlier one after results were known, in November 2026. The earlier one called everything with
 h above 3 points `not decided`, however far the claim lay, called every single run `single run`, and let images that a

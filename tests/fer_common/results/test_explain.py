@@ -1,14 +1,11 @@
 """What could give a printed number: as run, or composed from prices on the logit scale."""
 
-from dataclasses import replace
-
 import msgspec
 import pandas as pd
 import pytest
 
 from fer_common.claims import ClaimsFile
 from fer_common.results import answers, explain
-from fer_common.results.image_sets import ImageSet
 from tests.fer_common.results.test_answers import FILE, FITTED, PRIVATE, row
 
 PRICE = {"network": "cnn", "metric": "accuracy", "effect": 0.0, "seeds": 3}
@@ -61,14 +58,3 @@ def test_it_says_what_could_and_what_could_not():
     assert "which on the pair that was run together would have been off by up to 2.0 points." in said
     text = explain.text(answer, list(found([row(0.6, PRIVATE)], pd.DataFrame())[1].values()), pd.DataFrame())
     assert "nothing that was run or composed" in text and "`ferrepro lab` runs it" in text
-
-
-def test_of_an_ensemble_of_folds_composing_begins_with_one_network():
-    together = replace(PRIVATE, of="mean_of_folds")
-    apart = ImageSet(("Training", "PublicTest"), ("score",), "out_of_fold", pooled=True)
-    rows = [row(0.7, together, n_runs=1), row(0.6, apart, n_runs=1), row(0.9, apart, average="mean one-vs-rest")]
-    answer, ways = found(rows, PRICES)
-    assert answer.honest_says == "70.0 [69.0, 71.0] %, 1 seed, an ensemble of the folds"
-    assert ways["a pool"].mean == pytest.approx(0.7)
-    text = " ".join(explain.text(answer, list(ways.values()), PRICES).split())
-    assert "begins with their networks out of fold" in text

@@ -44,13 +44,15 @@ def test_pooled_usages_are_told_apart_by_role_alone():
 def test_folds_of_a_seed_become_one_out_of_fold_run():
     single = folds()
     pooled = groups.pool_folds(single)
-    assert pooled.row_id.tolist() == list(range(1000)) and set(pooled.role) == {"score"}
-    mean = np.mean([fold.probabilities[0, 900].astype(float) for fold in single], axis=0)
-    np.testing.assert_allclose(pooled.probabilities[0, 900].astype(float), mean, atol=1e-3)
+    assert pooled.row_id.tolist() == [*range(800), *5 * [*range(800, 1000)]] and set(pooled.role) == {"score"}
+    for number, fold in enumerate(single):  # what all keep aside is there once a fold
+        of_fold = pooled.probabilities[0, 800 + 200 * number : 1000 + 200 * number]
+        np.testing.assert_array_equal(of_fold, fold.probabilities[0, 800:])
     for row in (0, 7, 799):
         np.testing.assert_array_equal(pooled.probabilities[0, row], single[row % 5].probabilities[0, row])
     out_of_fold = ImageSet(("Training", "PublicTest"), ("score",), "out_of_fold", pooled=True)
-    assert image_sets.of_predictions(pooled) == [out_of_fold, ImageSet(("PrivateTest",), ("score",), "mean_of_folds")]
+    assert image_sets.of_predictions(pooled) == [out_of_fold, ImageSet(("PrivateTest",), ("score",), "each_fold")]
+    assert [own.honest for own in image_sets.of_predictions(pooled)] == [False, True]
     assert image_sets.of_protocol(pooled) == {"scored": out_of_fold, "unseen": out_of_fold}
     assert out_of_fold.rows(pooled).sum() == 800
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
-from fer_common import records
+from fer_common import evaluation, records
 from fer_common.claims import Hypothesis
-from fer_common.data import cache_folder
+from fer_common.data import EMOTIONS, cache_folder
 from fer_common.results import groups, tables
-from fer_common.results.image_sets import ImageSet
+from fer_common.results.image_sets import HONEST_EACH_FOLD, ImageSet
 from fer_common.results.measure import Scores, over_seeds
 from tests.builders import predictions, put, record
 
@@ -51,6 +51,41 @@ def test_scores_are_kept_and_made_anew_when_the_record_changes(tmp_path, monkeyp
         assert accuracy() == 0.6 and kept.stat().st_size > 100
     records.write(final, record(), [], predictions(0, (0.8, 0.6, 0.5)))
     assert accuracy() == 0.5
+
+
+def test_of_folds_each_network_counts_alone(tmp_path):
+    """On what all folds keep aside, the score is the mean of theirs, on as many images as there are: no ensemble."""
+    for fold, accuracy in enumerate((0.5, 0.7)):
+        role = np.repeat(("fit", "score"), (800, 200))
+        role[:800] = np.where(np.arange(800) % 2 == fold, "score", "fit")
+        own = predictions(fold, (0.8, 0.8, accuracy), role=role, epochs=(13,))
+        own.probabilities[:] = own.probabilities if fold else 0.1 * own.probabilities + 0.9 / 7  # the second is sure
+        put(tmp_path, record(fold=fold), own)
+    [group] = groups.collect(tmp_path, {}).groups
+    scores = Scores([group])
+    found = scores.measure(group, "accuracy", HONEST_EACH_FOLD, group.last_epochs)
+    assert (found.mean, found.n_runs, found.n_images) == (pytest.approx(0.6), 1, 200)
+    assert found.high - found.mean == pytest.approx(1.96 * np.sqrt(0.6 * 0.4 / 200))
+    assert scores.of(group.runs[0]).usages == {"Training": 600, "PublicTest": 200, "PrivateTest": 200}
+    singles = [evaluation.measures(*of, EMOTIONS)["auc.macro"][0] for of in map(private_of, group.folds)]
+    auc = scores.measure(group, "auc.macro", HONEST_EACH_FOLD, group.last_epochs).mean
+    assert auc == pytest.approx(np.mean(singles)) and singles[0] != singles[1]
+
+
+def test_copies_of_an_image_count_each(tmp_path):
+    """A split that repeats or mirrors images has several rows of one; they are no folds."""
+    own = predictions(0, (0.8, 0.6, 0.6))
+    own.row_id[900:], own.label[900:] = own.row_id[800:900], own.label[800:900]
+    put(tmp_path, record(), own)
+    [group] = groups.collect(tmp_path, {}).groups
+    scores = Scores([group])
+    assert scores.n_images(group, PRIVATE) == scores.of(group.runs[0]).usages["PrivateTest"] == 200
+
+
+def private_of(run):
+    predictions = run.predictions()
+    rows = predictions.usage == "PrivateTest"
+    return predictions.label[rows], predictions.probabilities[-1][rows]
 
 
 # Differences

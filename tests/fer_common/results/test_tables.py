@@ -238,7 +238,7 @@ def test_folds_are_one_run_and_their_spread_stands_apart(tmp_path):
     built = build(tmp_path, "resnet50v2_vit")
     assert set(map(render.name_of, built["summary"]["image_set"])) == {
         "pooled (score, out of fold)",
-        "PrivateTest (score, mean probabilities of the folds)",
+        "PrivateTest (score, mean of the folds' networks)",
     }
     measured = built["measurements"]
     assert sorted(measured["fold"].dropna().unique()) == [0, 1, 2, 3, 4]
