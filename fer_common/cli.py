@@ -105,7 +105,7 @@ def best(n: int = 12, tables: Path = TABLES) -> None:
     from fer_common.results import render
 
     found = render.read(tables, ("summary", "runs"))
-    say(showing.best(found["summary"], found["runs"], n))
+    say(showing.best(found["summary"], n))
 
 
 def report(

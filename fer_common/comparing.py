@@ -21,7 +21,7 @@ from fer_common.records import Predictions, Record
 from fer_common.results import image_sets, render
 from fer_common.results.image_sets import ImageSet
 
-ROLES = ("score", "seen", "select", "unused", "fit")
+ROLES = ("score", "unknown", "seen", "select", "unused", "fit")
 """In the order of how much a comparison on images of theirs says."""
 LEVEL = 0.05  # of a p-value below which images tell two runs apart; the intervals are those of 1 − LEVEL
 WIDTH = 100  # columns of the text

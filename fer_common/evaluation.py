@@ -86,6 +86,34 @@ def measures(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[st
     return found
 
 
+def influences(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, np.ndarray]:
+    """float (N,) by flat metric, of labels (N,) and probabilities (N, K): numbers whose mean is the metric, and whose
+    spread over images is its (the infinitesimal jackknife, Efron 1981). Their differences set two metrics of the same
+    images against each other. There are those of which one is taken for another.
+    """
+    classes = probabilities.shape[-1]
+    true, said = (np.eye(classes)[own.astype(int)] for own in (labels, probabilities.argmax(-1)))
+    hit, share = true * said, true.mean(0)
+
+    def ratio(a, b):
+        """float (N, K): of the ratios of two means by class; 0 where nothing is below."""
+        below = b.mean(0)
+        value = np.divide(a.mean(0), below, out=np.zeros(classes), where=below > 0)
+        return value + np.divide(a - value * b, below, out=np.zeros(a.shape), where=below > 0)
+
+    f1, recall, false_alarms = ratio(2 * hit, true + said), ratio(hit, true), ratio(said - hit, 1 - true)
+    return {
+        "accuracy": hit.sum(1),
+        "mean_ovr_accuracy": 1 - 2 * (1 - hit.sum(1)) / classes,
+        "precision.macro": ratio(hit, said).mean(1),
+        "recall.macro": recall.mean(1),
+        "f1.macro": f1.mean(1),
+        "f1.weighted": f1 @ share + (true - share) @ f1.mean(0),
+        "auc.macro": _auc_influence(labels, probabilities),
+        "auc_hard.macro": ((recall + 1 - false_alarms) / 2).mean(1),
+    }
+
+
 def confidence(probabilities: np.ndarray) -> np.ndarray:
     """float (N,): the probability of the predicted class."""
     return probabilities.max(-1).astype(float)

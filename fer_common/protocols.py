@@ -15,7 +15,6 @@ from fer_common import UserError, splits
 from fer_common.data import EMOTIONS, USAGES, FaceData
 
 BeforeSplit = Literal["nothing", "repetition", "mirror_images", "transforms", "extractor"]
-FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -138,7 +137,7 @@ def _folded(
     fold that is held out does."""
 
     def roles(data: FaceData, seed: int, fold: int) -> np.ndarray:
-        role = splits.k_fold(data, usages, k=FOLDS, fold=fold, seed=seed, together=together, held_out=held_out)
+        role = splits.k_fold(data, usages, k=splits.FOLDS, fold=fold, seed=seed, together=together, held_out=held_out)
         return role if held_out == "select" else _tenth_selects(data, role, seed, together)
 
     return roles
@@ -333,13 +332,13 @@ PROTOCOLS = Registry(
             "Five folds of Training and PublicTest: each is scored by a network fitted on the other four, of which a "
             "tenth selects; all five score PrivateTest.",
             _folded(WITHOUT_PRIVATE),
-            folds=FOLDS,
+            folds=splits.FOLDS,
         ),
         Protocol(
             "folds_without_private_grouped",
             "folds_without_private with identical images in one fold.",
             _folded(WITHOUT_PRIVATE, together="identical"),
-            folds=FOLDS,
+            folds=splits.FOLDS,
         ),
         Protocol(
             "folds_pooled",
@@ -347,19 +346,19 @@ PROTOCOLS = Registry(
             "selects.",
             _folded(),
             known=("resnet50v2_vit",),
-            folds=FOLDS,
+            folds=splits.FOLDS,
         ),
         Protocol(
             "folds_pooled_grouped",
             "folds_pooled with identical images in one fold.",
             _folded(together="identical"),
-            folds=FOLDS,
+            folds=splits.FOLDS,
         ),
         Protocol(
             "folds_pooled_selected_on_test",
             "folds_pooled in which the fold that is held out selects, and is what the accuracy is printed of.",
             _folded(held_out="select"),
-            folds=FOLDS,
+            folds=splits.FOLDS,
         ),
     )
 )

@@ -9,15 +9,16 @@ from fer_common import UserError, audit, claims, records
 from fer_common.experiment.result import text as result_of
 from fer_common.progress import table, wrapped
 from fer_common.results import answers, render
-from fer_common.results.tables import MAIN_PRESETS
+from fer_common.results.tables import MAIN_PRESETS, honest_rows
 
 
-def best(summary: pd.DataFrame, runs: pd.DataFrame, n: int) -> str:
-    """The n best honest accuracies: of whole runs on FER2013, on PrivateTest, which nothing had seen."""
-    shown = summary[summary["preset"].isin(MAIN_PRESETS) & (summary["source"] == "fer2013")]
-    shown = shown[[own.honest for own in shown["image_set"]]].sort_values("accuracy", ascending=False)
+def best(summary: pd.DataFrame, n: int) -> str:
+    """The n best honest accuracies."""
+    shown = honest_rows(summary)
+    if not len(shown):
+        return "Nothing ran yet."
     rows = []
-    for _, row in shown.head(n).iterrows():
+    for _, row in shown.sort_values("accuracy", ascending=False).head(n).iterrows():
         rows.append(
             {"accuracy": render.shown(row, "accuracy", "accuracy"), "macro F1": render.shown(row, "f1.macro", "f1")}
             | {"system": row["system"], "paper": row["paper"], "protocol": row["protocol"], "seeds": row["n_runs"]}

@@ -17,6 +17,7 @@ from fer_common import UserError
 from fer_common.data import EMOTIONS, USAGES, FaceData
 
 ROLES = ("fit", "select", "score", "seen", "unused", "unknown")
+FOLDS = 5
 _ROLE_DTYPE = "<U6"
 Together = Literal["identical", "alike"]
 """Which images stay on one side: a field of FaceData that numbers them."""

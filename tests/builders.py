@@ -36,13 +36,14 @@ def predictions(seed, accuracies, n=(600, 200, 200), epochs=(8, 13), role=None):
 
 
 def folds(aside=True):
-    """Five folds of 1,000 rows; PrivateTest (200 rows) kept aside and scored by all, or folded too."""
+    """Five folds of 1,000 rows; PrivateTest (200 rows) kept aside and scored by all, the later the better, or folded
+    too."""
     made = []
     for fold in range(5):
         role = np.where(np.arange(1000) % 5 == fold, "score", "fit")
         if aside:
             role[800:] = "score"
-        made.append(predictions(fold, (0.8, 0.8, 0.8), role=role, epochs=(13,)))
+        made.append(predictions(fold, (0.8, 0.8, 0.6 + 0.1 * fold), role=role, epochs=(13,)))
     return made
 
 

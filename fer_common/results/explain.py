@@ -9,16 +9,17 @@ and is called composed. It says what could give a number, never what did.
 import math
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import pandas as pd
 
 from fer_common.claims import Claim
+from fer_common.data import EMOTIONS
 from fer_common.results import render
 from fer_common.results.answers import NEAR, Answer
-from fer_common.results.prices import expit, logit
-from fer_common.results.tables import MAIN_PRESETS
+from fer_common.results.prices import FITTED_SCORED, ONE_VS_REST, expit, logit
+from fer_common.results.tables import MAIN_PRESETS, SETUP
 
 SHOWN = 12
 WORTH = 0.005  # what a price must be at least, and its lower limit above 0, to be composed with another
@@ -26,7 +27,7 @@ WORTH = 0.005  # what a price must be at least, and its lower limit above 0, to 
 
 COULD = {
     "yes": "Could give it",
-    "nearly": f"Comes within {100 * NEAR:.0f} % of it, its interval does not hold it",
+    "nearly": f"Comes within {100 * NEAR:.0f} points of it, its interval does not hold it",
     "no": "Could not",
 }
 
@@ -48,7 +49,7 @@ class Way:
         interval."""
         if self.low <= claim.number + claim.half_unit and claim.number - claim.half_unit <= self.high:
             return "yes"
-        return "nearly" if abs(self.mean - claim.number) <= NEAR * claim.number else "no"
+        return "nearly" if abs(self.mean - claim.number) <= NEAR else "no"
 
 
 def ways(answer: Answer, comparison: pd.DataFrame, prices: pd.DataFrame) -> list[Way]:
@@ -63,40 +64,79 @@ def ways(answer: Answer, comparison: pd.DataFrame, prices: pd.DataFrame) -> list
         what = f"{row['system']}, {row['protocol']}, {row['init']}: {render.words_of(row['image_set'])}{read}"
         found.append(Way(what, row["reproduced"], row["low"], row["high"], int(row["n_runs"]), "run"))
     if answer.honest is not None:
-        found += _composed(answer.honest, prices)
+        found += _composed(answer.honest, own, prices)
     return sorted(found, key=lambda way: abs(way.mean - claim.number))
 
 
-def _composed(honest: pd.Series, prices: pd.DataFrame) -> list[Way]:
+def _composed(honest: pd.Series, own: pd.DataFrame, prices: pd.DataFrame) -> list[Way]:
     """The honest accuracy moved by one price, and by two of different kinds, on the logit scale: by what the two gave
     together where they ran so, else by both shifts. Limits from those of the prices and of the honest accuracy, added
     as if they were independent. What is worth nothing is in no pair. Controls are no mistakes, and attention over the
-    batch takes another network: neither is composed."""
+    batch takes another network: neither is composed.
+
+    Two mistakes need no price. What fitted images give may be known of the paper's own network, and another price moves
+    that; a mean of one-vs-rest accuracies follows from the accuracy.
+
+    own: rows of `comparison` of the same claim.
+    """
     if not len(prices):
         return []
     prices = prices[(prices["network"] == "cnn") & (prices["metric"] == "accuracy") & prices["leak"].notna()]
     together = {row["mistake"]: row for _, row in prices[prices["kind"] == "pair"].iterrows()}
     single = [row for _, row in prices[~prices["kind"].isin(("pair", "batch", "control"))].iterrows()]
     worth = [row for row in single if row["leak"] >= WORTH and not row["leak low"] <= 0]
-    found = [_moved(honest, [row], row["mistake"], "composed") for row in single]
-    for two in combinations(worth, 2):
-        if two[0]["kind"] != two[1]["kind"]:
-            what = ", and ".join(row["mistake"] for row in two)
-            ran = [together[what]] if what in together else []
-            found.append(_moved(honest, ran or two, what, "composed of a pair" if ran else "composed of two"))
+    shown = _shown_by(honest, own)
+    found = []
+    for several in ((row,) for row in single), combinations(worth, 2):
+        for mistakes in several:
+            names = [row["mistake"] for row in mistakes]
+            if len({row["kind"] for row in mistakes}) < len(names) or (len(names) == 1 and names[0] in shown):
+                continue
+            what = ", and ".join(names)
+            base = shown[FITTED_SCORED] if FITTED_SCORED in names and FITTED_SCORED in shown else honest
+            by = [
+                row
+                for row in mistakes
+                if row["mistake"] != ONE_VS_REST and (base is honest or row["mistake"] != FITTED_SCORED)
+            ]
+            how = {0: "run", 1: "composed", 2: "composed of two"}[len(by)]
+            if len(by) == 2 and what in together:
+                by, how = [together[what]], "composed of a pair"
+            way = _moved(base, by, what, how)
+            found.append(_one_vs_rest(way) if ONE_VS_REST in names else way)
     return found
 
 
-def _moved(honest: pd.Series, by: Sequence[pd.Series], what: str, how: str) -> Way:
-    to = logit(honest["reproduced"])
-    around = [[logit(honest[end]) - to for end in ("low", "high")]]
+def _shown_by(honest: pd.Series, own: pd.DataFrame) -> dict[str, pd.Series]:
+    """By mistake, in the laboratory's words, the row of `own` that shows what it gives on the network of the honest
+    row."""
+    found = {}
+    for _, row in own[(own[list(SETUP)] == honest[list(SETUP)]).all(axis=1)].iterrows():
+        if row["average"] == "none" and row["image_set"].roles == ("fit",) and row["image_set"].of == "images":
+            found[FITTED_SCORED] = row
+        if row["average"] == "mean one-vs-rest" and row["image_set"] == honest["image_set"]:
+            found[ONE_VS_REST] = row
+    return found
+
+
+def _moved(base: pd.Series, by: Sequence[pd.Series], what: str, how: str) -> Way:
+    """base: the row of `comparison` that is moved."""
+    to = logit(base["reproduced"])
+    around = [[logit(base[end]) - to for end in ("low", "high")]]
     for row in by:
         printed = row["printed_value"]
         to += logit(printed) - logit(printed - row["leak"] - (0 if pd.isna(row["effect"]) else row["effect"]))
         spread = [row[f"leak {end}"] - row["leak"] for end in ("low", "high")]
         around.append([0.0 if pd.isna(own) else logit(printed + own) - logit(printed) for own in spread])
     low, high = (math.hypot(*ends) for ends in zip(*around))
-    return Way(what, expit(to), expit(to - low), expit(to + high), min(int(row["seeds"]) for row in by), how)
+    seeds = min(int(row["seeds"]) for row in by) if by else int(base["n_runs"])
+    return Way(what, expit(to), expit(to - low), expit(to + high), seeds, how)
+
+
+def _one_vs_rest(way: Way) -> Way:
+    """The same as a mean of one-vs-rest accuracies: every error is one in two of the classes."""
+    mean, low, high = (1 - 2 * (1 - value) / len(EMOTIONS) for value in (way.mean, way.low, way.high))
+    return replace(way, mean=mean, low=low, high=high)
 
 
 def text(answer: Answer, found: list[Way], prices: pd.DataFrame) -> str:
@@ -145,7 +185,7 @@ def _how_good(found: list[Way], prices: pd.DataFrame) -> str:
             return "Nothing is composed: no honest accuracy of the paper's own network is known yet."
         return "No price of the laboratory is known yet: `ferrepro lab` runs it."
     said = []
-    if len(pairs := prices[prices["kind"] == "pair"]):
+    if len(pairs := prices[(prices["network"] == "cnn") & prices["composed"].notna()]):
         off = 100 * (pairs["composed"] - pairs["printed_value"]).abs().max()
         ran = "the pair that was" if len(pairs) == 1 else f"the {len(pairs)} pairs that were"
         said.append(

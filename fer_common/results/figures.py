@@ -145,7 +145,7 @@ def _band(axes, beside: pd.DataFrame) -> None:
     low, high = 100 * beside["accuracy"].min(), 100 * beside["accuracy"].max()
     axes.axvspan(low, high, color="0.85", lw=0, zorder=0)
     where = {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "bottom", "fontsize": 8, "color": "0.35"}
-    text = f"reference and released networks\non PrivateTest: {low:.1f} to {high:.1f}"
+    text = f"reference and released networks on\nPrivateTest, one look each: {low:.1f} to {high:.1f}"
     axes.annotate(text, ((low + high) / 2, 1.0), (0, 2), textcoords="offset points", **where)
 
 

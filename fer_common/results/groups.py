@@ -1,6 +1,6 @@
 """Records → runs that differ in their seed alone. Folds of one seed are one run."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 from fer_common import records
 from fer_common.data.passport import Passport
 from fer_common.records import Predictions, Record
+from fer_common.splits import FOLDS
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,8 @@ class FoundRecord:
     """What lies in a folder of records.
 
     record: None where it cannot be read, or was not. left_out: why it is in no main table (`damaged`, `symlink`,
-    `failed`, `smoke`, `changed`), or nothing. says: what is wrong with it, in a sentence.
+    `failed`, `smoke`, `changed`, `incomplete`: folds of a seed where another seed has more), or nothing. says: what is
+    wrong with it, in a sentence.
     """
 
     path: Path
@@ -56,7 +58,6 @@ class Group:
 
     record: Record  # of the first seed
     runs: tuple[FinishedRun, ...]
-    failed: int
     folds: tuple[FinishedRun, ...] = ()  # of all seeds, where there are several a seed
     task: str = "expression"
 
@@ -143,8 +144,16 @@ def collect(root: Path, passports: Mapping[str, Passport], wrong: Mapping[Path, 
             key = _setup(r)
             for task in (r.task, *r.further_metrics):
                 by_setup.setdefault((*key, task), []).append((path, r))
-    groups = [_group(task, same, passports) for (*_, task), same in sorted(by_setup.items())]
-    found = [FoundRecord(path, r, _left_out(r), r.error or "") for path, r in read.items() if path not in wrong]
+    incomplete = {path for same in by_setup.values() for path in _incomplete(same)}
+    groups = [
+        _group(task, [own for own in same if own[0] not in incomplete], passports)
+        for (*_, task), same in sorted(by_setup.items())
+    ]
+    found = [
+        FoundRecord(path, r, _left_out(r) or "incomplete" * (path in incomplete), r.error or "")
+        for path, r in read.items()
+        if path not in wrong
+    ]
     found += [FoundRecord(path, read.get(path), "damaged", says) for path, says in wrong.items()]
     found += [FoundRecord(path, None, "symlink", "symbolic links are not followed") for path in _symlinks(root)]
     return Collected(groups, sorted(found, key=lambda each: each.path))
@@ -161,6 +170,23 @@ def _left_out(record: Record) -> str:
     if record.status != "ok":
         return "failed"
     return "smoke" if record.preset == "smoke" else "changed" if record.changes else ""
+
+
+def _incomplete(same: list[tuple[Path, Record]]) -> set[Path]:
+    """The folds of seeds that do not have those of the fullest seed: their images are others, so that they are no
+    repetition of it."""
+    by_seed: dict[int, dict[int, Path]] = {}
+    for path, r in same:
+        if r.status == "ok" and r.fold is not None:
+            by_seed.setdefault(r.seed, {})[r.fold] = path
+    fullest = max(by_seed.values(), key=len, default={}).keys()
+    return {path for own in by_seed.values() if own.keys() != fullest for path in own.values()}
+
+
+def named_folds(numbers: Iterable[int]) -> str:
+    """`folds 0, 1, 2, 3, 4`; of a part of them `fold 0 alone`, `folds 0, 1 alone`."""
+    each = sorted(numbers)
+    return f"fold{'s' * (len(each) > 1)} {', '.join(map(str, each))}" + " alone" * (len(each) < FOLDS)
 
 
 def _contradictions(read: Mapping[Path, Record]) -> dict[Path, str]:
@@ -214,14 +240,13 @@ def _group(task: str, same: list[tuple[Path, Record]], passports: Mapping[str, P
         if len(single) > 1:
             runs.append(_over_folds(single))
             folded += single
-        elif single[0].record.fold is None:
+        elif (fold := single[0].record.fold) is None:
             runs += single
         else:
             [run] = single
-            notes = [*run.record.notes, f"fold {run.record.fold} alone"]
+            notes = [*run.record.notes, named_folds([fold])]
             runs.append(replace(run, record=msgspec.structs.replace(run.record, notes=notes)))
-    failed = sum(record.status != "ok" for _, record in same)
-    return Group(runs[0].record if runs else same[0][1], tuple(runs), failed, tuple(folded), task)
+    return Group(runs[0].record if runs else same[0][1], tuple(runs), tuple(folded), task)
 
 
 def _over_folds(folds: list[FinishedRun]) -> FinishedRun:
@@ -230,7 +255,7 @@ def _over_folds(folds: list[FinishedRun]) -> FinishedRun:
         folds[0].record,
         epochs_run=max(fold.record.epochs_run for fold in folds),
         best_epoch=None,
-        notes=[*notes, "folds " + ", ".join(str(fold.record.fold) for fold in folds)],
+        notes=[*notes, named_folds(fold.record.fold for fold in folds if fold.record.fold is not None)],
     )
     paths, digests = (tuple(getattr(fold, name)[0] for fold in folds) for name in ("paths", "digests"))
     return replace(folds[0], record=record, history=[], paths=paths, digests=digests)

@@ -21,9 +21,9 @@ from fer_common.files import write_whole
 from fer_common.provenance import provenance
 from fer_common.records import is_accelerator
 from fer_common.results import answers, explain, render, verdicts
-from fer_common.results.groups import value_text
+from fer_common.results.groups import named_folds, value_text
 from fer_common.results.image_sets import ImageSet
-from fer_common.results.tables import HEADLINES, MAIN_PRESETS, REFERENCE, of_usual_device
+from fer_common.results.tables import HEADLINES, MAIN_PRESETS, REFERENCE, honest_rows, of_usual_device
 
 # A fenced block of code, or a generated block.
 BLOCK = re.compile(
@@ -99,6 +99,7 @@ def make_blocks(root: Path, papers: Mapping) -> dict[str, str]:
     comparison, summary = tables["comparison"], tables["summary"]
     blocks = {
         "verdicts": verdicts.RULES.rstrip(),
+        "answer rules": answers.RULES.rstrip(),
         "verdicts without numbers": verdicts.DIFFERENCES.rstrip(),
         "verdict counts": verdict_counts(comparison),
         "verdict changes": verdict_changes(pd.read_csv(root / "docs" / "verdict_changes.csv")),
@@ -285,13 +286,10 @@ def seed_spread(table: pd.DataFrame) -> str:
 
 def best_honest(summary: pd.DataFrame) -> str:
     """The system that every claimed accuracy is set beside, in a sentence."""
-    shown = (
-        summary[summary["preset"].isin(MAIN_PRESETS) & (summary["source"] == "fer2013")] if len(summary) else summary
-    )
-    shown = shown[[own.honest for own in shown["image_set"]]] if len(shown) else shown
-    shown = shown[shown["chosen"] == "last"] if len(shown) else shown
+    shown = honest_rows(summary)
     if not len(shown):
         return "Nothing ran yet."
+    shown = shown[shown["chosen"] == "last"]
     row = shown.iloc[int(shown["accuracy"].argmax())]
     said = (
         f"The best honest accuracy that the suite has reached is {render.shown(row, 'accuracy', 'accuracy')} % on "
@@ -359,8 +357,8 @@ def _records_of(runs: pd.DataFrame, row) -> pd.DataFrame:
 
 def _notes(record: pd.DataFrame) -> str:
     reduced = [f"reduced: {render.fields_of(value)}" for value in record["reduced"] if value]
-    folds = [f"fold {int(n)}" for n in record["fold"].dropna().unique()]
-    said = [*record["notes"], *reduced, *([f"{folds[0]} alone"] if len(folds) == 1 else [])]
+    folds = [int(n) for n in record["fold"].dropna().unique()]
+    said = [*record["notes"], *reduced, *([named_folds(folds)] if folds else [])]
     return "; ".join(dict.fromkeys(filter(None, said)))
 
 
@@ -432,8 +430,9 @@ def over_folds(folds: pd.DataFrame, paper: str) -> str:
 
 
 def epoch_by_epoch(runs: pd.DataFrame, epochs: pd.DataFrame, paper, file: claims.ClaimsFile) -> str:
-    """The losses and seconds that the paper prints for each epoch beside our own under the first protocol, the mean
-    over the folds, as far as all of them went, where several ran; before it, what ran."""
+    """The losses and seconds that the paper prints for each epoch beside our own under the first protocol, of what the
+    first of its runs begins with, at its size; the mean over seeds and folds, as far as all of them went, where several
+    ran. Before it, what ran."""
     named = {"training_loss": "running_loss", "validation_loss": "select_loss", "seconds": "seconds"}
     said, rows = [], []
     for curve in file.curves:
@@ -443,9 +442,8 @@ def epoch_by_epoch(runs: pd.DataFrame, epochs: pd.DataFrame, paper, file: claims
         own = own[(own["system"] == curve.system) & (own["protocol"] == next(iter(paper.protocols)))]
         if len(own):
             first = own.iloc[0]
-            folds = ", ".join(str(int(n)) for n in own["fold"].dropna().unique())
-            notes = "; ".join(filter(None, [_notes(own), f"folds {folds}" if folds.count(",") else ""]))
-            setup = f"{first['protocol']}, {first['init']}, {first['device']}; {notes or 'the full setup'}"
+            own = own[(own["init"] == first["init"]) & (own["preset"] == first["preset"])]
+            setup = f"{first['protocol']}, {first['init']}, {first['device']}; {_notes(own) or 'the full setup'}"
             said.append(f"Ours, {curve.system}: {setup}.")
             histories = [epochs[epochs["run"] == run].to_dict("records") for run in own["run"]]
             ours = list(zip(*histories))
@@ -487,7 +485,7 @@ def cost(protocols: pd.DataFrame, runs: pd.DataFrame, paper: str) -> list[dict[s
             {k: row[k] for k in ("system", "protocol", "init", "preset")}
             | {"seeds": row["n_runs"], "minutes a run": render.tenths(minutes)}
             | {"accuracy": render.shown(row, "scored accuracy", "accuracy")}
-            | {"images": render.whole(row["scored images"]), "on": ", ".join(devices)}
+            | {"images": render.whole(row.get("scored images", float("nan"))), "on": ", ".join(devices)}
             | {"and on": ", ".join(each for each in every if each not in devices)}
         )
     return rows
@@ -530,6 +528,7 @@ def changed(sensitivity: pd.DataFrame, summary: pd.DataFrame, runs: pd.DataFrame
         )
 
     own = sensitivity[(sensitivity["paper"] == file.paper) & (sensitivity["preset"] == "custom")]
+    own = own[own["task"] == "expression"]
     same = ["system", "init", "protocol", "image_set"]
     for key, varied in own.groupby(same, sort=False):
         unchanged = _full(summary, file.paper)
@@ -634,12 +633,13 @@ def _answer(prices: pd.DataFrame) -> str:
 
 
 def _composing(pairs: pd.DataFrame) -> str:
+    pairs = pairs[pairs["composed"].notna()]
     if not len(pairs):
         return "No pair was run."
     off = 100 * (pairs["composed"] - pairs["printed_value"]).abs()
     worst = pairs["mistake"].iloc[off.argmax()]
     return textwrap.fill(
-        f"On these {len(pairs)} pairs composing is off by {off.median():.1f} points at the median, and by "
+        f"On {len(pairs)} of these pairs composing is off by {off.median():.1f} points at the median, and by "
         f"{off.max():.1f} at most ({worst}).",
         120,
     )

@@ -13,7 +13,9 @@ from statistics import fmean
 import numpy as np
 import pandas as pd
 
+from fer_common import evaluation
 from fer_common.data import EMOTIONS
+from fer_common.records import Predictions
 from fer_common.results.groups import FinishedRun, Group
 from fer_common.results.image_sets import HONEST, HONEST_EACH_FOLD, ImageSet
 from fer_common.results.measure import Scores, half_interval
@@ -53,11 +55,14 @@ MISTAKES: dict[tuple[str, str], tuple[str, str]] = {
     ("small_flip", "official"): ("arithmetic", "answers averaged over an image and its mirror image, unsaid"),
 }
 """(kind, in words) of what the laboratory runs, by system and protocol; another network's system stands for `cnn`."""
+FITTED_SCORED = "training images scored as test images"
+ONE_VS_REST = "mean of one-vs-rest accuracies called accuracy"
+TOP_2 = "top-2 accuracy called accuracy"
+OF_FIVE = "images of disgust and fear left out"
+"""In words, of what is read off runs, what is named more than once."""
 
 BySeed = Mapping[int, tuple[float, float]]
 """Of each seed a value, and its standard deviation over images."""
-_Count = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""From probabilities, float (n, 7), and labels, int (n,), what is averaged for print: a number an image, or a batch."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,8 @@ def prices(groups: Sequence[Group], scores: Scores) -> pd.DataFrame:
         if official := own.get((system, "official")):
             rows += [{"network": network} | row for row in _of_network(network, own, official, scores)]
     if rows:
-        rows += [{"network": "cnn"} | row for row in _of_many(groups, scores)]
+        real = [group for group in groups if group.record.data["source"] == "fer2013"]
+        rows += [{"network": "cnn"} | row for row in _of_many(real, scores)]
     return pd.DataFrame(rows)
 
 
@@ -123,7 +129,7 @@ def _of_network(network: str, own: Mapping[tuple[str, str], Group], official: Gr
             yield row | {"standardised": standard if metric == "accuracy" else math.nan}
         yield from _orders(group, key)
     key = official.record.system, "official"
-    for rows in (_selection(official, scores), _arithmetic(official, scores)):
+    for rows in (_selection(official, scores), _arithmetic(official)):
         for row in rows:
             yield row | {"system": key[0], "protocol": key[1], "source": "read off"}
     yield from _ensembles(official, own)
@@ -234,7 +240,7 @@ def _selection(official: Group, scores: Scores) -> Iterator[dict]:
             _of(official.runs, HONEST, metric, scores, epochs) for epochs in (last_epoch, by_public, by_private)
         )
         fitted = _of(official.runs, FITTED, metric, scores)
-        yield _row("split", "training images scored as test images", metric, fitted, Difference.of(fitted, last))
+        yield _row("split", FITTED_SCORED, metric, fitted, Difference.of(fitted, last))
         if by_private == last_epoch == by_public:
             continue  # scored once: there was no choice
         over_last, over_chosen = (
@@ -257,7 +263,7 @@ def _between_epochs(official: Group, ours: Mapping[int, int], theirs: Mapping[in
     apart = []
     for run in official.runs:
         at_ours, at_theirs = (_right(*_private_of(run, epochs[run.record.seed])) for epochs in (ours, theirs))
-        apart.append(at_ours.astype(float) - at_theirs)
+        apart.append(at_ours - at_theirs)
     return _sd_apart(apart)
 
 
@@ -267,7 +273,9 @@ def _of_many(groups: Sequence[Group], scores: Scores) -> Iterator[dict]:
     network = ("cnn_13_epochs", "cnn", "official")
     own = [g for g in groups if (g.record.paper, g.record.system, g.record.protocol) == network]
     seeds = [run for group in own if group.record.preset == "full" and group.unchanged for run in group.runs]
-    settings = [run for group in own if group.record.preset == "custom" for run in group.runs]
+    settings = [
+        run for group in own if group.record.preset == "custom" for run in group.runs if run.record.epochs_run == 3
+    ]
     for runs, many, word in ((seeds, (3, 5), "seeds"), (settings, (5, 10), "settings, of 3 epochs each,")):
         for metric in METRICS:
             public, private = (
@@ -318,38 +326,49 @@ def _merged(run: FinishedRun, epoch: int, scores: Scores) -> tuple[float, float]
     return share, math.sqrt(share * (1 - share) / n)
 
 
-def _arithmetic(official: Group, scores: Scores) -> Iterator[dict]:
-    """The same predictions, counted in another way: printed instead of what the word means."""
-    values = {
-        name: _of(official.runs, HONEST, name, scores)
-        for name in ("accuracy", "mean_ovr_accuracy", "f1.macro", "f1.weighted", "auc.macro", "auc_hard.macro")
+def _arithmetic(official: Group) -> Iterator[dict]:
+    """The same predictions, counted in another way: printed instead of what the word means. Paired over images."""
+    printed: dict[tuple[str, str], dict[int, tuple[float, float]]] = {}
+    meant: dict[tuple[str, str], dict[int, tuple[float, float]]] = {}
+    apart: dict[tuple[str, str], list[np.ndarray]] = {}
+    for run in official.runs:
+        predictions = run.predictions()
+        rows = _private_rows(predictions)
+        probabilities, labels = predictions.probabilities[-1][rows].astype(float), predictions.label[rows].astype(int)
+        of = evaluation.influences(labels, probabilities)
+        counted = _counted_otherwise(of, probabilities, labels)
+        if (named := predictions.subsets.get("named_by_ferplus")) is not None:
+            without = _mean_over(named[rows], of["accuracy"])
+            counted["accuracy", "test images that FER+ gives no name left out"] = without
+        for key, values in counted.items():
+            printed.setdefault(key, {})[run.record.seed] = float(values.mean()), 0.0
+            meant.setdefault(key, {})[run.record.seed] = float(of[key[0]].mean()), 0.0
+            apart.setdefault(key, []).append(values - of[key[0]])
+    for key, by_seed in printed.items():
+        leak = Difference.of(by_seed, meant[key], _sd_apart(apart[key]))
+        yield _row("arithmetic", key[1], key[0], by_seed, leak)
+
+
+def _counted_otherwise(
+    of: Mapping[str, np.ndarray], probabilities: np.ndarray, labels: np.ndarray
+) -> dict[tuple[str, str], np.ndarray]:
+    """By the metric that is meant, and what is printed instead: float (n,), numbers whose mean is printed.
+
+    of: the metrics in that form, as `evaluation.influences` has them.
+    """
+    precision, recall = of["precision.macro"], of["recall.macro"]
+    p, r = precision.mean(), recall.mean()
+    of_means = 2 * p * r / (p + r) + 2 * (r**2 * (precision - p) + p**2 * (recall - r)) / (p + r) ** 2
+    return {
+        ("accuracy", ONE_VS_REST): of["mean_ovr_accuracy"],
+        ("f1.macro", "weighted F1 called macro F1"): of["f1.weighted"],
+        ("f1.macro", "accuracy (micro F1) called macro F1"): of["accuracy"],
+        ("f1.macro", "F1 of mean precision and mean recall called macro F1"): of_means,
+        ("auc.macro", "AUC of predicted classes instead of probabilities"): of["auc_hard.macro"],
+        ("accuracy", TOP_2): _top_2(probabilities, labels),
+        ("accuracy", "mean over batches of 32 with a short last one"): _over_batches(of["accuracy"]),
+        ("accuracy", OF_FIVE): _of_five(probabilities, labels),
     }
-    precision, recall = (_of(official.runs, HONEST, f"{name}.macro", scores) for name in ("precision", "recall"))
-    of_means = {
-        seed: (2 * precision[seed][0] * recall[seed][0] / (precision[seed][0] + recall[seed][0]), 0.0)
-        for seed in recall
-    }
-    readings = [
-        ("accuracy", "mean of one-vs-rest accuracies called accuracy", values["mean_ovr_accuracy"], "accuracy"),
-        ("f1.macro", "weighted F1 called macro F1", values["f1.weighted"], "f1.macro"),
-        ("f1.macro", "accuracy (micro F1) called macro F1", values["accuracy"], "f1.macro"),
-        ("f1.macro", "F1 of mean precision and mean recall called macro F1", of_means, "f1.macro"),
-        ("auc.macro", "AUC of predicted classes instead of probabilities", values["auc_hard.macro"], "auc.macro"),
-        ("accuracy", "top-2 accuracy called accuracy", _by_predictions(official, _top_2), "accuracy"),
-        (
-            "accuracy",
-            "mean over batches of 32 with a short last one",
-            _by_predictions(official, _over_batches),
-            "accuracy",
-        ),
-        ("accuracy", "images of disgust and fear left out", _by_predictions(official, _of_five), "accuracy"),
-    ]
-    if named := _named_by_the_crowd(official):
-        readings.append(("accuracy", "test images that FER+ gives no name left out", named, "accuracy"))
-    for metric, words, printed, meant in readings:
-        # One network, the same images: only the seeds vary what lies between two ways of counting.
-        ours, theirs = ({seed: (own[seed][0], 0.0) for seed in own} for own in (printed, values[meant]))
-        yield _row("arithmetic", words, metric, printed, Difference.of(ours, theirs))
 
 
 def _ensembles(official: Group, own: Mapping[tuple[str, str], Group]) -> Iterator[dict]:
@@ -370,7 +389,7 @@ def _ensemble(members: str, of: Mapping[int, Sequence[FinishedRun]], key: tuple[
     together, single, apart = {}, {}, []
     for seed, runs in of.items():
         probabilities, labels = zip(*map(_private_of, runs))
-        right = _right(np.mean(probabilities, axis=0), labels[0]).astype(float)
+        right = _right(np.mean(probabilities, axis=0), labels[0])
         alone = np.mean([_right(own, labels[0]) for own in probabilities], axis=0)
         together[seed], single[seed] = (float(right.mean()), 0.0), (float(alone.mean()), 0.0)
         apart.append(right - alone)
@@ -381,56 +400,46 @@ def _ensemble(members: str, of: Mapping[int, Sequence[FinishedRun]], key: tuple[
 
 def _pairs(ran: Mapping[tuple[str, str], tuple[str, str, Group]], official: Group, scores: Scores) -> Iterator[dict]:
     """Two mistakes at once: a split, and its test images counted in another way. `composed`: what the two prices come
-    to on the logit scale; what ran beside it says how good that is."""
-    honest = _of(official.runs, HONEST, "accuracy", scores)
-    base = fmean(value for value, _ in honest.values())
+    to on the logit scale; what ran beside it says how good that is. A mean of one-vs-rest accuracies follows from the
+    accuracy, so that nothing is composed."""
+    honest = _private(official, "accuracy", scores)
+    base, alone = _mean(honest), {reading: _mean(counted) for reading, (counted, _) in _read(official, HONEST).items()}
     splits = [
-        (words, key, group.runs, _test_set(group, scores), _private(group, "accuracy", scores))
+        (words, key, group, _test_set(group, scores))
         for key, (kind, words, group) in ran.items()
         if kind in ("split", "before the split")
     ]
-    key = official.record.system, "official"
-    splits.append(("training images scored as test images", key, official.runs, FITTED, honest))  # of the honest runs
-    for reading, counted in _READINGS.items():
-        alone = fmean(value for value, _ in counted(official.runs, HONEST, scores).values())
-        for words, key, runs, image_set, private in splits:
-            printed = counted(runs, image_set, scores)
-            leak = Difference.of(printed, private)
-            effect = None if private is honest else Difference.of(private, honest)
+    splits.append((FITTED_SCORED, (official.record.system, "official"), official, FITTED))
+    for words, key, group, image_set in splits:
+        private = _private(group, "accuracy", scores)
+        effect = None if group is official else Difference.of(private, honest, _paired(group, official, scores))
+        plain = _mean(_of(group.runs, image_set, "accuracy", scores))
+        for reading, (printed, apart) in _read(group, image_set).items():
+            leak = Difference.of(printed, private, _sd_apart(apart) if image_set == HONEST else None)
             row = _row("pair", f"{words}, and {reading}", "accuracy", printed, leak, effect, key, "run")
-            plain = fmean(value for value, _ in _of(runs, image_set, "accuracy", scores).values())
-            yield row | {"composed": expit(logit(plain) + logit(alone) - logit(base))}
+            known = reading == ONE_VS_REST
+            yield row | {"composed": math.nan if known else expit(logit(plain) + logit(alone[reading]) - logit(base))}
 
 
-def _as_ovr(runs: Iterable[FinishedRun], image_set: ImageSet, scores: Scores) -> BySeed:
-    return _of(runs, image_set, "mean_ovr_accuracy", scores)
-
-
-def _as_top_2(runs: Iterable[FinishedRun], image_set: ImageSet, scores: Scores) -> BySeed:
-    return _counted(runs, image_set, _top_2)
-
-
-def _as_five(runs: Iterable[FinishedRun], image_set: ImageSet, scores: Scores) -> BySeed:
-    return _counted(runs, image_set, _of_five)
-
-
-_READINGS = {
-    "mean of one-vs-rest accuracies called accuracy": _as_ovr,
-    "top-2 accuracy called accuracy": _as_top_2,
-    "images of disgust and fear left out": _as_five,
-}
-
-
-def _counted(runs: Iterable[FinishedRun], image_set: ImageSet, count: _Count) -> BySeed:
-    """A number from the probabilities and labels of some images after the last epoch, by seed."""
-    found = {}
-    for run in runs:
+def _read(group: Group, image_set: ImageSet) -> Mapping[str, tuple[BySeed, list[np.ndarray]]]:
+    """By reading of an accuracy: what is counted on some images after the last epoch, by seed; and of each seed, image
+    by image, by how much that is more than being right, float (n,)."""
+    found: dict[str, tuple[dict[int, tuple[float, float]], list[np.ndarray]]] = {}
+    for run in group.runs:
         predictions = run.predictions()
         rows = image_set.rows(predictions)
-        right = count(predictions.probabilities[-1][rows].astype(float), predictions.label[rows].astype(int))
-        share = float(right.mean())
-        found[run.record.seed] = share, math.sqrt(share * (1 - share) / len(right))  # of those that are counted
+        probabilities, labels = predictions.probabilities[-1][rows].astype(float), predictions.label[rows].astype(int)
+        right = _right(probabilities, labels)
+        for reading, count in _READINGS.items():
+            counted = count(probabilities, labels)
+            by_seed, apart = found.setdefault(reading, ({}, []))
+            by_seed[run.record.seed] = float(counted.mean()), float(counted.std() / math.sqrt(len(counted)))
+            apart.append(counted - right)
     return found
+
+
+def _mean(own: BySeed) -> float:
+    return fmean(value for value, _ in own.values())
 
 
 def logit(share: float) -> float:
@@ -442,49 +451,57 @@ def expit(value: float) -> float:
     return 1 / (1 + math.exp(-value))
 
 
-def _by_predictions(official: Group, count: _Count) -> BySeed:
-    """A number from the probabilities and labels of PrivateTest after the last epoch, by seed."""
-    return {run.record.seed: (float(count(*_private_of(run)).mean()), 0.0) for run in official.runs}
-
-
-def _named_by_the_crowd(official: Group) -> dict[int, tuple[float, float]]:
-    """Accuracy on the images of PrivateTest that FER+ names; {} where its votes are not known."""
-    found = {}
-    for run in official.runs:
-        predictions = run.predictions()
-        named = predictions.subsets.get("named_by_ferplus")
-        if named is None:
-            return {}
-        rows = HONEST.rows(predictions) & named
-        right = predictions.probabilities[-1][rows].argmax(1) == predictions.label[rows]
-        found[run.record.seed] = float(np.mean(right)), 0.0
-    return found
-
-
 def _private_of(run: FinishedRun, epoch: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities, float (n, 7), and labels, int (n,), of PrivateTest after an epoch, by default the last; in the
     order of row ids."""
     predictions = run.predictions()
-    rows = np.flatnonzero(HONEST.rows(predictions))
-    rows = rows[np.argsort(predictions.row_id[rows])]
+    rows = _private_rows(predictions)
     probabilities = predictions.probabilities[-1] if epoch is None else predictions.at(epoch)
     return probabilities[rows].astype(float), predictions.label[rows].astype(int)
 
 
+def _private_rows(predictions: Predictions) -> np.ndarray:
+    """int (n,): where PrivateTest is, in the order of row ids."""
+    rows = np.flatnonzero(HONEST.rows(predictions))
+    return rows[np.argsort(predictions.row_id[rows])]
+
+
+# Ways of counting: from probabilities, float (n, 7), and labels, int (n,), numbers float (n,) whose mean is printed
+
+
 def _right(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    return probabilities.argmax(1) == labels
+    return (probabilities.argmax(1) == labels).astype(float)
+
+
+def _one_vs_rest(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    return 1 - 2 * (1 - _right(probabilities, labels)) / probabilities.shape[1]
 
 
 def _top_2(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    return (np.argsort(probabilities, 1)[:, -2:] == labels[:, None]).any(1)
-
-
-def _over_batches(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    right = _right(probabilities, labels)
-    return np.array([right[start : start + 32].mean() for start in range(0, len(right), 32)])
+    return (np.argsort(probabilities, 1)[:, -2:] == labels[:, None]).any(1).astype(float)
 
 
 def _of_five(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     kept = [k for k, name in enumerate(EMOTIONS) if name not in ("disgust", "fear")]
-    rows = np.isin(labels, kept)
-    return np.array(kept)[probabilities[rows][:, kept].argmax(1)] == labels[rows]
+    right = np.array(kept)[probabilities[:, kept].argmax(1)] == labels
+    return _mean_over(np.isin(labels, kept), right)
+
+
+def _mean_over(kept: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Of a mean over some images alone; kept: bool (n,)."""
+    mean = values[kept].mean()
+    return mean + kept * (values - mean) / kept.mean()
+
+
+def _over_batches(right: np.ndarray) -> np.ndarray:
+    """Of the mean over batches of 32; right: float (n,), 1 where an answer is."""
+    sizes = np.diff([*range(0, len(right), 32), len(right)])
+    weight = np.repeat(len(right) / (len(sizes) * sizes), sizes)
+    return right.mean() + weight * (right - right.mean())
+
+
+_READINGS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    ONE_VS_REST: _one_vs_rest,
+    TOP_2: _top_2,
+    OF_FIVE: _of_five,
+}

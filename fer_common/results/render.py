@@ -324,6 +324,7 @@ def of_task(row) -> dict[str, str]:
 def of_change(row) -> dict[str, str]:
     """The readable cells of one row of the table `sensitivity`."""
     return {
+        "task": row["task"],
         "changed": fields_of(row["changes"]),
         "parameters": whole(row["parameters"]),
         "scored on": name_of(row["image_set"]),
@@ -381,6 +382,7 @@ def found(runs: pd.DataFrame, folder: Path) -> str:
     where = {
         "changed": "sensitivity.csv and measurements.csv have them",
         "smoke": "every row says `smoke`, and no page has one",
+        "incomplete": "another seed of the setup has more folds",
         "unknown paper": "there are no claims to set them beside",
     }
     counts: dict[str, int] = dict(runs["left_out"].value_counts()) if len(runs) else {}

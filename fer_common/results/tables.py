@@ -130,8 +130,8 @@ def epoch_choices(group: Group, scores: Scores, printed: Iterable[int] = ()) -> 
 def of_runs(root: Path, found: Iterable[FoundRecord], papers: set[str]) -> pd.DataFrame:
     """Every record: what it is of, what it took, and why it is in no main table, if so.
 
-    `left_out`: `damaged`, `symlink`, `failed`, `smoke`, `changed`, `unknown paper`, or nothing. `changes`, `reduced`,
-    `versions` and `details` are JSON.
+    `left_out`: `damaged`, `symlink`, `failed`, `smoke`, `changed`, `incomplete`, `unknown paper`, or nothing.
+    `changes`, `reduced`, `versions` and `details` are JSON.
     """
     rows = []
     for each in found:
@@ -188,8 +188,16 @@ COMPARISON_COLUMNS = [
 ]
 
 
+def honest_rows(summary: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `summary` of honest scores: of whole runs on FER2013, on PrivateTest, which nothing had seen."""
+    if not len(summary):
+        return summary
+    honest = np.array([own.honest for own in summary["image_set"]], bool)
+    return summary[honest & summary["preset"].isin(MAIN_PRESETS) & (summary["source"] == "fer2013")]
+
+
 def best_honest(groups: Iterable[Group], scores: Scores) -> tuple[Group, Measured] | None:
-    """The highest accuracy on PrivateTest that full runs of any paper or of the reference have, on FER2013."""
+    """The highest accuracy on PrivateTest that whole runs of any paper or of the reference have, on FER2013."""
     found = [
         (group, scores.measure(group, "accuracy", image_set, group.last_epochs))
         for group in groups
@@ -525,7 +533,7 @@ def folds(measured: pd.DataFrame) -> pd.DataFrame:
     rows: dict[tuple, dict[str, list[float]]] = {}
     own = measured[(measured["changes"] == "") & measured["fold"].notna()] if len(measured) else measured
     for row in own.to_dict("records"):
-        key = tuple(row[k] for k in (*SETUP, "image_set"))
+        key = tuple(row[k] for k in (*SETUP, "image_set", "data"))
         metric = f"{row['metric']}.{row['average']}".removesuffix(".")
         rows.setdefault(key, {}).setdefault(metric, []).append(row["mean"])
     table = []
@@ -620,8 +628,9 @@ def sensitivity(measured: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """Runs whose setup was changed, on the rows they watched alone: what assumed values are judged by."""
     if not len(measured):
         return measured
-    keys = [*SETUP, "changes"]
-    parameters = {tuple(row[k] for k in keys): row["parameters"] for row in runs.to_dict("records")}
+    keys = [*SETUP, "changes", "task"]
+    of_record = [*SETUP[:-1], "changes"]  # without the source, which in `measured` may name that of the attributes, too
+    parameters = {tuple(row[k] for k in of_record): row["parameters"] for row in runs.to_dict("records")}
     last = measured[measured["fold"].isna() & (measured["chosen"] == "last") & (measured["metric"] == "accuracy")]
     rows, running = [], {}
     for row in last[last["changes"] != ""].to_dict("records"):
@@ -631,7 +640,11 @@ def sensitivity(measured: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         elif image_set.roles == ("select",) and image_set.of == "images":
             rows.append(
                 {k: row[k] for k in keys}
-                | {"parameters": parameters[key], "image_set": image_set, "accuracy": row["mean"]}
+                | {
+                    "parameters": parameters[tuple(row[k] for k in of_record)],
+                    "image_set": image_set,
+                    "accuracy": row["mean"],
+                }
                 | {f"accuracy {k}": row[k] for k in ("low", "high")}
                 | {k: row[k] for k in ("n_runs", "n_images")}
             )

@@ -174,6 +174,12 @@ def test_list_says_what_papers_print_and_what_has_run(tmp_path):
     assert re.search(r"^cnn_13_epochs +90 %, 83.2 % +not run", command("list", "--runs", tmp_path).stdout, re.MULTILINE)
 
 
+def test_best_without_a_whole_run(tmp_path):
+    put(tmp_path / "runs", record(preset="smoke"), predictions(0, (0.8, 0.6, 0.6)))
+    command("tables", "--runs", tmp_path / "runs", "--tables", tmp_path / "tables")
+    assert "Nothing ran yet." in command("best", "--tables", tmp_path / "tables").stdout
+
+
 def test_best_and_show_give_the_evidence():
     first, second = re.findall(r"^(\d\d\.\d) \[", command("best", "--n", "2").stdout, re.MULTILINE)
     assert float(first) >= float(second) > 60

@@ -249,3 +249,12 @@ def test_a_folder_without_a_finished_run_is_refused(tmp_path):
     assert done.returncode == 1 and "the run failed (no memory); there is nothing to compare." in done.stderr
     done = command("compare", tmp_path, tmp_path, check=False)
     assert done.returncode == 1 and "there is no record" in done.stderr
+
+
+def test_networks_of_which_nobody_knows_the_roles_are_compared(tmp_path):
+    paths = []
+    for seed, system in enumerate(("mine", "theirs")):
+        made = builders.record(paper="released", system=system)
+        own = builders.predictions(seed, (0.9, 0.6, 0.6), epochs=(13,), role=np.repeat("unknown", 1000))
+        paths.append(builders.put(tmp_path, made, own))
+    assert "PrivateTest (unknown): A" in command("compare", *paths).stdout

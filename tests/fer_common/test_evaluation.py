@@ -41,6 +41,18 @@ def test_metrics_are_scikit_learns():
     )
 
 
+@pytest.mark.parametrize("classes", [7, 6])
+def test_influences_have_the_mean_and_the_spread_of_their_metric(classes):
+    """Also where a class is absent, which has an F1 of 0 and no AUC."""
+    labels, probabilities = predictions(4000, classes=classes)
+    found = evaluation.influences(labels, probabilities)
+    for name, (value, deviation) in evaluation.measures(labels, probabilities, EMOTIONS).items():
+        if name in found and not np.isnan(value):
+            assert found[name].mean() == pytest.approx(value)
+            assert found[name].std(ddof=1) / np.sqrt(4000) == pytest.approx(deviation, rel=0.1)
+    assert np.isnan(found["auc.macro"]).all() == (classes == 6)
+
+
 def test_log_loss_clips_at_the_smallest_stored_probability():
     labels = np.array([0, 1])
     probabilities = np.zeros((2, 7), np.float16)

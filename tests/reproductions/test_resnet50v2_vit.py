@@ -208,7 +208,7 @@ def test_every_system_runs_its_folds_and_they_are_pooled(two_folds):
     assert set(summary["system"]) == set(script.PAPER.systems) and summary["accuracy"].notna().all()
     assert set(summary["image_set"].map(name_of)) == {
         "pooled (score, out of fold)",
-        "PrivateTest (score, mean probabilities of the folds)",
+        "PrivateTest (score, mean of the folds' networks)",
     }
     folds = built["folds"]
     assert (folds["folds"] == folds["system"].map(lambda system: len(folds_of[system]))).all()

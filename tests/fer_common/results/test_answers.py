@@ -13,6 +13,7 @@ FILE = {"paper": "mine", "reference": {"authors": "A. Nobody, B. Somebody, C. El
 FILE |= {"systems": {"net": "a network; ours"}, "claims": [CLAIM | {"headline": "yes", "where": "4"}]}
 PRIVATE = ImageSet(("PrivateTest",), ("score",))
 FITTED = ImageSet(("Training",), ("fit",))
+EACH_FOLD = ImageSet(("PrivateTest",), ("score",), "each_fold")
 CHOSE = ImageSet(("PublicTest", "PrivateTest"), ("select",))
 
 
@@ -50,6 +51,18 @@ def row(found, image_set, protocol="official", **fields):
         ([row(0.8, PRIVATE, protocol="split"), row(0.5, FITTED)], "holds", "not run", "80.0 % on PrivateTest"),
         ([row(0.8, PRIVATE, preset="smoke")], "open: not run", "not run", "nothing that was run"),
         (
+            [row(0.57, PRIVATE), row(0.6, PRIVATE, preset="reduced")],
+            "not reached",
+            "57.0 [56.0, 58.0] %, 3 seeds",
+            "nothing that was run",
+        ),
+        (
+            [row(0.57, EACH_FOLD, notes="folds 0, 1 alone")],
+            "not reached",
+            "57.0 [56.0, 58.0] %, 3 seeds, folds 0, 1 alone, mean of the folds' networks",
+            "nothing that was run",
+        ),
+        (
             [row(0.57, PRIVATE), row(0.8, PRIVATE, average="mean one-vs-rest")],
             "holds read as a mean one-vs-rest accuracy",
             "57.0",
@@ -64,3 +77,17 @@ def test_the_answer_to_a_claim(rows, says, honest, gives):
     assert found.printed == "80 % on test images"
     table = answers.table([found])
     assert list(table["answer"]) == [says]
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([[row(0.79, PRIVATE)]], "Of 1 headline claim of 1 paper, 1 holds."),
+        ([[row(0.57, PRIVATE), row(0.8, CHOSE)]] * 2, "2 hold only on images that chose their epoch."),
+        ([[row(0.79, PRIVATE)], [row(0.5, PRIVATE)], []], "1 holds, 1 is met by nothing that ran, and 1 is open."),
+    ],
+)
+def test_the_conclusion_counts_every_answer_once(rows, says):
+    file, columns = msgspec.convert(FILE, ClaimsFile), list(row(0.5, PRIVATE))
+    found = [answers.answers(pd.DataFrame(own, columns=columns), [file])[0] for own in rows]
+    assert answers.conclusion(found).endswith(says)

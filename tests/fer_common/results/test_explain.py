@@ -6,6 +6,7 @@ import pytest
 
 from fer_common.claims import ClaimsFile
 from fer_common.results import answers, explain
+from fer_common.results.prices import FITTED_SCORED, ONE_VS_REST
 from tests.fer_common.results.test_answers import FILE, FITTED, PRIVATE, row
 
 PRICE = {"network": "cnn", "metric": "accuracy", "effect": 0.0, "seeds": 3}
@@ -58,3 +59,25 @@ def test_it_says_what_could_and_what_could_not():
     assert "which on the pair that was run together would have been off by up to 2.0 points." in said
     text = explain.text(answer, list(found([row(0.6, PRIVATE)], pd.DataFrame())[1].values()), pd.DataFrame())
     assert "nothing that was run or composed" in text and "`ferrepro lab` runs it" in text
+
+
+def test_what_the_own_network_was_asked_is_not_composed():
+    """In the laboratory fitted images gave .9 where .6 is honest; here they gave .65. Another price moves that."""
+    fitted = PRICE | {"mistake": FITTED_SCORED, "kind": "split", "printed_value": 0.9, "leak": 0.3}
+    fitted |= {"leak low": 0.28, "leak high": 0.32}
+    ovr = PRICE | {"mistake": ONE_VS_REST, "kind": "arithmetic", "printed_value": 0.9, "leak": 0.3}
+    ovr |= {"leak low": 0.29, "leak high": 0.31}
+    rows = [row(0.6, PRIVATE), row(0.65, FITTED)]
+    _, ways = found(rows, pd.concat([pd.DataFrame([fitted]), PRICES, pd.DataFrame([ovr])]))
+    assert FITTED_SCORED not in ways and ways["net, official, random: the images that it was trained on (Training)"]
+    both = ways[f"{FITTED_SCORED}, and a reading"]
+    odds = (0.85 / 0.15) / (0.6 / 0.4) * 0.65 / 0.35
+    assert both.mean == pytest.approx(odds / (1 + odds)) and both.how == "composed"
+    # A mean of one-vs-rest accuracies is arithmetic on whatever accuracy there is.
+    for what, accuracy, how in (
+        (ONE_VS_REST, 0.6, "run"),
+        (f"{FITTED_SCORED}, and {ONE_VS_REST}", 0.65, "run"),
+        (f"a pool, and {ONE_VS_REST}", 0.7, "composed"),
+    ):
+        assert (ways[what].mean, ways[what].how) == (pytest.approx(1 - 2 * (1 - accuracy) / 7), how)
+    assert ways[ONE_VS_REST].low == pytest.approx(1 - 2 * 0.41 / 7)

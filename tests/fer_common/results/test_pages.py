@@ -103,11 +103,18 @@ def test_printed_epochs_stand_beside_the_mean_of_our_folds(tmp_path):
             for n, loss in enumerate(own)
         ]
         put(tmp_path / "runs", made, predictions(fold, (0.6, 0.5, 0.5)), history)
+    other = record(paper="resnet50v2_vit", system="resnet50v2", fold=0, init="tuned")  # which is no part of the mean
+    put(
+        tmp_path / "runs",
+        other,
+        predictions(0, (0.9, 0.9, 0.9)),
+        [{"epoch": 1, "running_loss": 0.0, "select_loss": 0.0}],
+    )
     read = built(tmp_path / "runs", "resnet50v2_vit", tmp_path / "tables")
     paper = Papers().loaded["resnet50v2_vit"]
     text = pages.epoch_by_epoch(read["runs"], read["epochs"], paper, claims.load("resnet50v2_vit"))
     assert "Ours, vit_8_heads: not run." in text
-    assert "Ours, resnet50v2: official, random, a processor; reduced: epochs=3; folds 0, 1." in text
+    assert "Ours, resnet50v2: official, random, a processor; reduced: epochs=3; folds 0, 1 alone." in text
     rows = [cells for cells in cells_of(text) if cells[0] == "resnet50v2"]
     assert rows[0] == ["resnet50v2", "1", "2.1", "1.50", "2.05", "3.00", "55.3", "10.5"]
     assert rows[1] == ["resnet50v2", "2", "1.95", "1.00", "1.9", "2.00", "55.6", "10.5"]

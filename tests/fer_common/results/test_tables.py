@@ -249,6 +249,29 @@ def test_folds_are_one_run_and_their_spread_stands_apart(tmp_path):
     assert len(built["epochs"]) == 5 * len(HISTORY), "each fold has a history of its own"
 
 
+def test_folds_that_another_seed_has_are_waited_for(tmp_path):
+    """A second seed that is half done leaves the first as it is, and is named."""
+    put_folds(tmp_path)
+    whole = build(tmp_path, "resnet50v2_vit")["summary"]
+    put(tmp_path, record(paper="resnet50v2_vit", system="alexnet", seed=1, fold=0), folds()[0])
+    built = build(tmp_path, "resnet50v2_vit")
+    pd.testing.assert_frame_equal(built["summary"], whole)
+    assert built["runs"].groupby("left_out").size().to_dict() == {"": 5, "incomplete": 1}
+    assert set(whole["notes"]) == {"folds 0, 1, 2, 3, 4"}
+
+
+def test_a_part_of_the_folds_says_so(tmp_path):
+    for fold, found in enumerate(folds()[:2]):
+        put(tmp_path, record(paper="resnet50v2_vit", system="alexnet", fold=fold), found)
+    assert set(build(tmp_path, "resnet50v2_vit")["summary"]["notes"]) == {"folds 0, 1 alone"}
+
+
+def test_folds_of_two_copies_stay_apart(tmp_path):
+    put_folds(tmp_path)
+    put_folds(tmp_path, data=record().data | {"fingerprint": "f" * 16})
+    assert build(tmp_path, "resnet50v2_vit")["folds"]["folds"].tolist() == [5] * 6
+
+
 def test_folds_of_several_tasks(tmp_path):
     """As no paper of the suite has them yet."""
     part = np.repeat(("UTKFace train", "UTKFace validation", "UTKFace test"), (60, 20, 20))
