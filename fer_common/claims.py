@@ -696,6 +696,8 @@ def _wrong_in_claim(file: ClaimsFile, claim: Claim) -> Iterator[str]:
         yield f"unit {claim.unit} of {claim.metric}; a log_loss is in nats, nothing else is"
     if claim.unit == "count" and claim.metric not in ("accuracy", "recall"):
         yield f"unit count of {claim.metric}; hits are the count of an accuracy or a recall"
+    if claim.n_images and not int(claim.n_images):
+        yield "n_images 0; a number is of some images"
     if claim.unit == "count" and not claim.n_images:
         yield "unit count without n_images; hits are of so many images"
 

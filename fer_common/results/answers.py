@@ -101,7 +101,7 @@ class Answer:
     def audit_says(self) -> str:
         if self.finding is None:
             return "what could be checked is consistent" if self.n_findings else "no number to check"
-        return self.finding.says
+        return self.finding.sentence()
 
     @property
     def says(self) -> str:

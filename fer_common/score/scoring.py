@@ -126,7 +126,7 @@ def _from_csv(path: Path) -> tuple[np.ndarray | None, np.ndarray]:
     try:
         if path.stat().st_size > LARGEST:
             raise UserError(f"{path}: has more than {LARGEST:,} bytes, expected a line an image.")
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             rows, columns = list(reader), list(reader.fieldnames or ())
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -71,7 +71,7 @@ def loss_and_accuracy(file: ClaimsFile, roundings: Sequence[Rounding]) -> Iterat
     for loss in losses_of:
         for accuracy in (c for c in file.claims if c.metric == "accuracy" and c.system == loss.system):
             together = accuracy.where == loss.where or (accuracy.epoch and accuracy.epoch == loss.epoch)
-            if together and same_images(accuracy, loss) != "no" and accuracy.images == loss.images:
+            if together and same_images(file, accuracy, loss) != "no" and accuracy.images == loss.images:
                 where = f"epoch {loss.epoch}" if loss.epoch else loss.where
                 yield _loss_finding(file, (loss.id, accuracy.id), accuracy, loss.value, where, roundings)
 

@@ -87,6 +87,8 @@ def _totals(file: ClaimsFile, matrix: ConfusionMatrix, kind: Kind, rounding: Rou
         lines = dict(zip(file.classes, zip(*cells)))
     else:
         lines = {"all classes": [cell for row in cells for cell in row]}
+    # A line of zeros is of a class without images or predictions, and of no total.
+    lines = {name: line for name, line in lines.items() if sum(high for _, high in line) >= 1}
     return {name: counts.totals(tuple(line), UP_TO, file.n_runs or 1) for name, line in lines.items()}
 
 
@@ -124,7 +126,7 @@ def _totals_finding(file, matrix, possible, shares_of) -> Iterator[Finding]:
             found = _totals(file, matrix, kind, rounding)
             if all(len(own) for own in found.values()):
                 if kind == "row":
-                    yield from _against_sets(file, matrix, [int(own[0]) for own in found.values()])
+                    yield from _against_sets(file, matrix, {name: int(own[0]) for name, own in found.items()})
                 else:
                     listed = ", ".join(f"{name} {own[0]:,}" for name, own in found.items())
                     yield Finding(
@@ -171,8 +173,8 @@ def _against_sets(file, matrix, smallest) -> Iterator[Finding]:
     sets = parts.named_sets(file)
     possible = _named(file, matrix, [r for r in ROUNDINGS if "row" in kinds(file, matrix, r)])
     about = ("confusion matrix", (matrix.id,))
-    listed = ", ".join(f"{label} {n}" for label, n in zip(file.classes, smallest))
-    evidence = f"the smallest row totals with these decimals are {listed}, together {sum(smallest):,}"
+    listed = ", ".join(f"{label} {n}" for label, n in smallest.items())
+    evidence = f"the smallest row totals with these decimals are {listed}, together {sum(smallest.values()):,}"
     if possible or not sets:
         of = f"The class counts of {' and '.join(possible)}" if possible else "Whole numbers of images"
         says = f"{of} give every share in the matrix of {matrix.where}"
@@ -227,7 +229,7 @@ def sizes_of_classes(file: ClaimsFile, matrix: ConfusionMatrix) -> dict[str, lis
         return {matrix.usage: sizes[matrix.usage]}
     for report in file.reports:
         own = reports.supports_of(file, report)
-        same = report.system == matrix.system and same_images(report, matrix) != "no"
+        same = report.system == matrix.system and same_images(file, report, matrix) != "no"
         if same and own and set(own) == set(file.classes) and sum(own.values()):
             sizes[f"the supports of {report.where}"] = [own[label] for label in file.classes]
     totals = row_totals(file, matrix, "rounded")
@@ -304,6 +306,10 @@ def _of_others(file: ClaimsFile, cells: Cells, kind: Kind) -> dict[Key, list[Bou
     """Metrics from shares of columns, or of all."""
     diagonal = [row[k] for k, row in enumerate(cells)]
     if kind == "column":
+        # A class that is never predicted has a column of zeros, and any precision that the program gives it.
+        any_value = (Fraction(0), Fraction(1))
+        columns = list(zip(*cells))
+        diagonal = [any_value if sum(high for _, high in columns[k]) < 1 else own for k, own in enumerate(diagonal)]
         values: dict[Key, list[Bounds]] = {("precision", label): [own] for label, own in zip(file.classes, diagonal)}
         values["precision", "macro"] = [mean(diagonal)]
         # A mean of precisions weighted by predictions.
@@ -358,7 +364,7 @@ def matrix_and_report(file: ClaimsFile, roundings: Sequence[Rounding]) -> Iterat
     """Every number of a report against the matrix of the same system, on the report's own supports."""
     for matrix in file.matrices:
         for report in (r for r in file.reports if r.system == matrix.system):
-            same = same_images(report, matrix)
+            same = same_images(file, report, matrix)
             own = reports.supports_of(file, report)
             if same == "no" or not is_complete(file, matrix) or set(own or ()) != set(file.classes) or not own:
                 continue

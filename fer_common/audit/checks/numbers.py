@@ -208,7 +208,7 @@ def _agreement(
     what: str,
 ) -> Iterator[Finding]:
     for claim in (c for c in file.claims if c.system == source.system):
-        same = same_images(claim, source)
+        same = same_images(file, claim, source)
         keys = keys_of(claim)
         given = [(reading, limits) for reading in named for limits in _limits(reading, keys)]
         whatever = [(reading, limits) for reading in loose for limits in _limits(reading, keys)]

@@ -6,7 +6,7 @@ from typing import Literal
 
 from fer_common.audit.counts import Totals
 from fer_common.audit.printed import Bounds
-from fer_common.claims import Claim, ConfusionMatrix, Curve, Report
+from fer_common.claims import Claim, ClaimsFile, ConfusionMatrix, Curve, Report
 
 Key = tuple[str, str]
 """Metric and average, as in a claim; `micro` is never one, since it is the accuracy."""
@@ -55,17 +55,25 @@ def plain(accuracy: Bounds, n_classes: int) -> Bounds:
 
 
 def same_images(
-    a: Claim | Report | ConfusionMatrix, b: Claim | Report | ConfusionMatrix | Curve
+    file: ClaimsFile, a: Claim | Report | ConfusionMatrix, b: Claim | Report | ConfusionMatrix | Curve
 ) -> Literal["yes", "no", "unsaid"]:
-    """Whether a paper says that two of its items are of the same images and epoch."""
+    """Whether a paper says that two of its items are of the same images and epoch. Where one of them alone names a part
+    of the data, or an epoch that is not the last, it does not say so."""
     said = [(a.epoch, getattr(b, "epoch", None))]
     if not isinstance(b, Curve):
         said += [(a.usage, b.usage), (a.images, b.images), (_n_images(a), _n_images(b))]
     if any(one != other for one, other in said if None not in (one, other) and "unstated" not in (one, other)):
         return "no"
-    if not isinstance(b, Curve) and (a.images == b.images != "unstated" or a.usage == b.usage is not None):
-        return "yes"
-    return "unsaid"
+    if isinstance(b, Curve) or a.usage != b.usage:
+        return "unsaid"
+    if a.epoch != b.epoch and int(a.epoch or b.epoch or 0) < _last_epoch(file, a.system):
+        return "unsaid"
+    return "yes" if a.images == b.images != "unstated" or a.usage is not None else "unsaid"
+
+
+def _last_epoch(file: ClaimsFile, system: str) -> int:
+    """The last that a paper names of a system."""
+    return max((int(claim.epoch) for claim in file.all_claims() if claim.system == system and claim.epoch), default=0)
 
 
 def _n_images(item: Claim | Report | ConfusionMatrix) -> str | None:

@@ -351,6 +351,31 @@ def test_an_accuracy_of_a_part_that_nobody_names():
     assert "fifth" not in first[0].condition and "a fifth of test" in second[0].condition
 
 
+@pytest.mark.parametrize(
+    ("said", "verdict"),
+    [
+        ({}, "inconsistent"),
+        ({"epoch": "3"}, "inconsistent"),  # the last that is named
+        ({"epoch": "2"}, "consistent only if"),
+        ({"usage": "test"}, "consistent only if"),
+    ],
+)
+def test_a_number_that_alone_says_of_what_it_is_need_not_be_of_the_report(said, verdict):
+    row = {"precision": "0.80", "recall": "0.80", "f1": "0.80", "support": "10"}
+    report = {
+        "id": "r",
+        "system": "net",
+        "unit": "fraction",
+        "where": "T",
+        "images": "test",
+        "rows": {"a": row, "b": row},
+    }
+    others = [ACCURACY | {"id": "last", "value": "0.80", "epoch": "3"}] * ("epoch" in said)
+    file = file_with(claims=[ACCURACY | {"value": "0.60"} | said, *others], reports=[report])
+    [found] = [f for f in audit.audit(file) if f.check == "agreement" and "acc" in f.about]
+    assert found.verdict == verdict
+
+
 # Power
 
 

@@ -1,9 +1,12 @@
 """What programs print is audited as it is: published reports, matrices and logs, and the command that reads them."""
 
+import io
 import json
+import re
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import classification_report, confusion_matrix
 
@@ -93,6 +96,84 @@ def test_scikit_learns_own_output_in_its_forms(tmp_path, predictions):
     assert sum(f.check == "matrix and report" for f in found) == 9
 
 
+def in_many_forms(labels, predicted):
+    """One true report and its matrix, as programs and papers print them; by name."""
+    common = {"labels": range(7), "target_names": NAMES, "zero_division": 0}
+    text = classification_report(labels, predicted, digits=3, **common)
+    table = pd.DataFrame(classification_report(labels, predicted, output_dict=True, **common)).T
+    cells = table.round(3).drop(index="accuracy", errors="ignore").astype({"support": int})
+    markdown = ["| class | precision | recall | F1 score | support |", "|---|---|---|---|---|"]
+    markdown += [f"| **{n}** | {p} | {r} | **{f}** | {s:,} |" for n, p, r, f, s in cells.itertuples()]
+    matrix = confusion_matrix(labels, predicted, labels=range(7))
+    numbers = io.StringIO()
+    np.savetxt(numbers, matrix)
+    named = pd.DataFrame(matrix, NAMES, NAMES)
+    margins = named.assign(All=named.sum(axis=1))
+    margins.loc["All"] = margins.sum()
+    whole = (100 * matrix / matrix.sum(1, keepdims=True)).round().astype(int)
+    return {
+        "an accuracy in per cent below": f"{text}\nTest accuracy: 71.3%\nAccuracy: 71.3\n",
+        "pandas": table.to_string(),
+        "pandas, csv": table.to_csv(),
+        "pandas, json": table.to_json(),
+        "markdown": "\n".join(markdown),
+        "thousands": re.sub(r" (\d)(\d{3})$", r" \1,\2", text, flags=re.MULTILINE),
+        "other names of averages": text.replace("macro avg", "Macro average").replace(
+            "weighted avg", "weighted-average"
+        ),
+        "another column": re.sub(r"((?: +\d\.\d+){3})( +\d+)$", r"\1 0.9\2", text, flags=re.MULTILINE).replace(
+            "support", "specificity support"
+        ),
+        "images for support": text.replace("support", "images"),
+        "a matrix of pandas below": f"{text}\n{named}\n",
+        "savetxt": numbers.getvalue(),
+        "counts with a point": named.astype(float).to_csv(),
+        "margins": margins.to_csv(),
+        "columns in another order": named[NAMES[::-1]].to_csv(),
+        "whole per cent": pd.DataFrame(whole, NAMES, NAMES).to_csv(),
+        "with the sign of per cent": pd.DataFrame(whole, NAMES, NAMES).map(lambda n: f"{n}%").to_csv(),
+    }
+
+
+def test_a_true_report_is_never_called_impossible_however_it_is_printed(tmp_path, predictions):
+    labels, predicted = (np.tile(own, 6) for own in predictions)  # so that there are thousands
+    report = tmp_path / "report.txt"
+    report.write_text(classification_report(labels, predicted, labels=range(7), target_names=NAMES, zero_division=0))
+    for name, text in in_many_forms(labels, predicted).items():
+        path = tmp_path / "printed.txt"
+        path.write_text(text)
+        for paths in ([path], [path, report]):
+            found = audit.audit(pasted.claims_file(paths, system="net", images="test"))
+            assert found and not [f.says for f in found if f.verdict == "inconsistent"], name
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("...", "line 3 of the report is not understood: '...'"),
+        ("fear 0,55 0,44 0,49 12", "line 3 of the report is not understood"),
+        ("Average 0.50 0.50 0.50 4", "is it the macro or the weighted average?"),
+    ],
+)
+def test_a_row_that_is_not_understood_is_no_reason_to_accuse(tmp_path, line, sentence):
+    (tmp_path / "a.txt").write_text(
+        f"precision recall f1-score support\na 0.50 0.50 0.50 2\n{line}\nb 0.50 0.50 0.50 2\n"
+    )
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        pasted.claims_file([tmp_path / "a.txt"])
+
+
+def test_a_log_that_diverged_ends_there_and_two_trainings_are_two_logs(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text(
+        "epoch,accuracy,loss,val_accuracy,val_loss\n0,45.1,1.4,40.2,1.5\n1,50.3,1.3,42.0,1.4\n2,14.0,nan,13.0,NA\n"
+    )
+    [curve] = pasted.claims_file([path]).curves
+    assert curve.training_loss == ["1.4", "1.3"] and curve.training_accuracy == ["0.451", "0.503"]
+    path.write_text("".join(f"Epoch {n}/2\n9/9 - 1s - loss: 1.{n}\n" for n in (1, 2, 1, 2)))
+    assert [curve.training_loss for curve in pasted.claims_file([path]).curves] == [["1.1", "1.2"]] * 2
+
+
 def test_logs_of_keras_in_their_forms(tmp_path):
     printed = (
         "Epoch 1/2\n900/900 - 12s 13ms/step - accuracy: 0.3100 - loss: 1.7300 - val_accuracy: 0.4100 - val_loss: 1.5\n"
@@ -120,6 +201,8 @@ def test_logs_of_keras_in_their_forms(tmp_path):
         ("{'a': ", "begins like a dictionary and is none"),
         (",a,b\na,1,2\n", "its rows are a and its columns a, b"),
         (",a,b\na,1,x\nb,1,2\n", "'x' is no number"),
+        (",a,b\na,5,-1\nb,1,2\n", "-1 in a confusion matrix"),
+        ('{"train": {"a": {"precision": 0.5}}}', "train: precision, recall or f1-score is missing"),
         ("precision recall f1-score support\na 0.5 0.5 0.5 2\na 0.5 0.5 0.5 2\n", "the report has two rows a"),
         (b"\xff\xfe", "is not UTF-8 text"),
     ],
