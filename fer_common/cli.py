@@ -232,6 +232,9 @@ def run_planned(plan: Path, index: int) -> None:
     for needed in lines:
         if needed.id in line.after and (found := states.of(needed)).kind != "done":
             raise UserError(f"{line.id} needs {needed.id}, which is not finished ({found}); run that line first.")
+    if states.of(line).kind == "done":
+        say(f"{line.id} is done.")
+        return
     experiment.command(load(line.argv[1]), line.argv[2:])
 
 
@@ -563,6 +566,7 @@ class Papers:
     def __init__(self):
         self.loaded = {name: load(name) for name in PAPERS}
         self.protocols = {name: paper.choices() for name, paper in self.loaded.items()}
+        self.setups = {name: paper.values() for name, paper in self.loaded.items()}
 
     def without_randomness(self, record: records.Record) -> bool:
         """Whether every seed gives the predictions of the record."""
@@ -571,11 +575,16 @@ class Papers:
         return bool(protocol and paper.without_randomness(record.system, protocol, record.init))
 
     def check(self, paths: list[Path], passports, cache: Path | None = None) -> list:
-        """vouch.check_records with these papers' protocols."""
+        """vouch.check_records with these papers' protocols and setups."""
         from fer_common import vouch
 
         return vouch.check_records(
-            paths, passports, self.protocols, without_randomness=self.without_randomness, cache=cache
+            paths,
+            passports,
+            self.protocols,
+            setups=self.setups,
+            without_randomness=self.without_randomness,
+            cache=cache,
         )
 
 

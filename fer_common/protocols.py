@@ -151,7 +151,8 @@ def oversampled(data: FaceData, seed: int) -> FaceData:
     rng = np.random.default_rng(seed)
     largest = np.bincount(data.labels).max()
     rows = (np.flatnonzero(data.labels == label) for label in range(len(EMOTIONS)))
-    return data.take(np.concatenate([np.r_[own, rng.choice(own, largest - len(own))] for own in rows]))
+    there = [own for own in rows if len(own)]
+    return data.take(np.concatenate([np.r_[own, rng.choice(own, largest - len(own))] for own in there]))
 
 
 def but_private(prepare: Callable[[FaceData, int], FaceData]) -> Callable[[FaceData, int], FaceData]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -27,7 +27,9 @@ from fer_common.records import Predictions, Record
 Verdict = Literal["ok", "wrong", "not checked"]
 # By paper, and then by the paper's own word for each, which is what its records say.
 Protocols = Mapping[str, Mapping[str, Protocol]]
-VERSION = 1  # raise when a check changes: what was kept of records is then made anew
+# By paper and system: the values of its setup, by field, as JSON has them.
+Setups = Mapping[str, Mapping[str, Mapping[str, Any]]]
+VERSION = 2  # raise when a check changes: what was kept of records is then made anew
 OFFICIAL = dict(zip(USAGES, ("fit", "select", "score")))
 RELEASED = "released"  # in place of a paper: somebody else's model, whose rows are all `unknown`
 FINETUNED = "finetuned"  # the init of a system that stands on a network trained in another run
@@ -37,8 +39,9 @@ FINETUNED = "finetuned"  # the init of a system that stands on a network trained
 class Finding:
     """What one check says of one record; `says` is a sentence unless the verdict is `ok`.
 
-    check: `readable`; `place`, whether its folder is that of another run; `rows`, `roles` and `metrics`, once for each
-    task; `copies`, whether another run has the same predictions.
+    check: `readable`; `place`, whether its folder is that of another run; `setup`, whether what it says was changed or
+    reduced is all that differs from the script; `history`, whether its best epoch is that of its history; `rows`,
+    `roles` and `metrics`, once for each task; `copies`, whether another run has the same predictions.
     """
 
     path: Path
@@ -86,9 +89,9 @@ def find(places: Iterable[Path]) -> list[Path]:
     return list(found)
 
 
-def check_record(path: Path, passports: Passports, protocols: Protocols) -> list[Finding]:
+def check_record(path: Path, passports: Passports, protocols: Protocols, setups: Setups | None = None) -> list[Finding]:
     """All findings on the record at `path` alone."""
-    return _check(path, passports, protocols)[0]
+    return _check(path, passports, protocols, setups or {})[0]
 
 
 def check_records(
@@ -96,6 +99,7 @@ def check_records(
     passports: Passports,
     protocols: Protocols,
     *,
+    setups: Setups | None = None,
     without_randomness: Callable[[Record], bool] = lambda record: False,
     cache: Path | None = None,
 ) -> list[Finding]:
@@ -105,17 +109,24 @@ def check_records(
     predictions. cache: a folder that keeps what was found on a record until it, or what it was held against, changes.
     """
     findings: list[Finding] = []
-    runs: dict[str, list[tuple[Path, Record]]] = defaultdict(list)
+    runs: dict[str, list[tuple[Path, Record, str]]] = defaultdict(list)
     paths = list(paths)
     for path in progress(paths, len(paths), "checking records"):
-        own, record, run = _check_or_recall(path, passports, protocols, cache)
+        own, record, run = _check_or_recall(path, passports, protocols, setups or {}, cache)
         findings += own
-        if record:
-            runs[run].append((path, record))
+        if record and run:
+            runs[run.predictions].append((path, record, run.fitted))
     for alike in runs.values():
-        for path, record in alike:
+        for path, record, fitted in alike:
             seedless = without_randomness(record)
-            twins = [p for p, its in alike if p != path and (its.seed == record.seed or not seedless)]
+            twins = [
+                p
+                for p, its, its_fitted in alike
+                if p != path
+                and (its.seed == record.seed or not seedless)
+                # Two protocols that fit the same rows may well give the same network.
+                and ((its.protocol, its.fold) == (record.protocol, record.fold) or its_fitted != fitted)
+            ]
             says = f"its predictions are those of {twins[0]}, bit for bit; one run counts once" if twins else ""
             findings.append(Finding(path, "copies", "wrong" if twins else "ok", says))
     return findings
@@ -133,56 +144,82 @@ def text(findings: list[Finding]) -> str:
     return plain("\n".join([*lines, counts + (f", {len(partly):,} checked in part" if partly else "")]))
 
 
+class _Run(msgspec.Struct, frozen=True):
+    """Which run a record is of, in hex digits. predictions: over everything but protocol, fold, seed, machine and code,
+    to the last probability; fitted: over the rows that it was fitted on."""
+
+    predictions: str
+    fitted: str
+
+    @classmethod
+    def of(cls, record: Record, of_task: Mapping[str, Predictions]) -> "_Run":
+        setup = (record.paper, record.system, record.init, record.preset, record.setup, record.data["fingerprint"])
+        predictions, fitted = hashlib.sha256(msgspec.json.encode(setup, order="deterministic")), hashlib.sha256()
+        for task, own in of_task.items():
+            predictions.update(task.encode())
+            predictions.update(np.ascontiguousarray(own.probabilities))
+            fitted.update(np.ascontiguousarray(own.row_id[own.role == "fit"]))
+        return cls(predictions.hexdigest(), fitted.hexdigest())
+
+
 class _Kept(msgspec.Struct):
-    """What the cache holds of one record."""
+    """What the cache holds of one record. run: None where it has no predictions."""
 
     findings: list[tuple[str, Verdict, str]]
-    run: str
+    run: _Run | None
 
 
 def _check_or_recall(
-    path: Path, passports: Passports, protocols: Protocols, cache: Path | None
-) -> tuple[list[Finding], Record | None, str]:
+    path: Path, passports: Passports, protocols: Protocols, setups: Setups, cache: Path | None
+) -> tuple[list[Finding], Record | None, _Run | None]:
     """What `_check` returns, from the cache where it is there."""
     try:
         record = records.read_record(path)
     except records.DamagedRecord:
-        return _check(path, passports, protocols)
+        return _check(path, passports, protocols, setups)
     stands_on = _stands_on(record)
     parts = [VERSION, path.resolve().name, records.digest(path), passports.digest]
     if stands_on:
         parts.append(records.digest(path.resolve().parent.parent / stands_on))
     protocol = protocols.get(record.paper, {}).get(record.protocol)
     parts.append(protocol.name if protocol else "")
+    parts.append(setups.get(record.paper, {}).get(record.system))
     file = cache and cache / f"{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]}"
     kept = file and kept_in(file, _Kept)
     if kept:
         return [Finding(path, *own) for own in kept.findings], record if kept.run else None, kept.run
-    findings, its_record, run = _check(path, passports, protocols)
+    findings, its_record, run = _check(path, passports, protocols, setups)
     if file:
         keep(file, _Kept([(own.check, own.verdict, own.says) for own in findings], run))
     return findings, its_record, run
 
 
-def _check(path: Path, passports: Passports, protocols: Protocols) -> tuple[list[Finding], Record | None, str]:
-    """(findings, record, which run it is); no record where there are no predictions to hold against others."""
+def _check(
+    path: Path, passports: Passports, protocols: Protocols, setups: Setups
+) -> tuple[list[Finding], Record | None, _Run | None]:
+    """(findings, record, which run it is); neither where there are no predictions to hold against others."""
     try:
         record = records.read_record(path)
-        records.read_history(path)
+        history = records.read_history(path)
         if record.status != "ok":
-            return [Finding(path, "readable", "not checked", "the run failed and has no predictions")], None, ""
+            return [Finding(path, "readable", "not checked", "the run failed and has no predictions")], None, None
         tasks = (record.task, *record.further_metrics)
         of_task = {task: records.read_predictions(path, record, task) for task in tasks}
     except records.DamagedRecord as error:
-        return [Finding(path, "readable", "wrong", error.says)], None, ""
-    findings = [Finding(path, "readable", "ok"), _finding(path, "place", _place, path, record)]
+        return [Finding(path, "readable", "wrong", error.says)], None, None
+    findings = [
+        Finding(path, "readable", "ok"),
+        _finding(path, "place", _place, path, record),
+        _finding(path, "setup", _setup, record, setups),
+        _finding(path, "history", _history, record, history),
+    ]
     for task, own in of_task.items():
         findings += [
             _finding(path, "rows", _rows, record, task, own, passports),
             _finding(path, "roles", _roles, path, record, task, own, passports, protocols),
             _finding(path, "metrics", records.verify_metrics, record, task, own, path),
         ]
-    return findings, record, _which_run(record, of_task)
+    return findings, record, _Run.of(record, of_task)
 
 
 def _finding(path: Path, name: str, check: Callable[..., None], *arguments) -> Finding:
@@ -199,6 +236,33 @@ def _place(path: Path, record: Record) -> None:
     due = records.folder(Path(), record).name
     if path.resolve().name != due:
         raise _Ends("wrong", f"its folder should be named {due} by what it says of protocol, seed, setup and data")
+
+
+def _setup(record: Record, setups: Setups) -> None:
+    """Every value that is not the script's is told, as a change or a reduction, and its preset follows from them."""
+    usual = setups.get(record.paper, {}).get(record.system)
+    if usual is None or record.preset == "smoke":
+        return
+    told = record.reduced | record.changes
+    for name, value in json.loads(json.dumps(record.setup)).items():
+        if name == "init" or name not in usual:
+            continue
+        if name in told and json.loads(json.dumps(told[name])) != value:
+            raise _Ends("wrong", f"it says that {name} was set to {told[name]}, and its setup has {value}")
+        if name not in told and value != usual[name]:
+            raise _Ends("wrong", f"its {name} is {value}, the script's is {usual[name]}, and it does not say so")
+    due = "custom" if record.changes else "reduced" if record.reduced else "full"
+    if record.preset != due:
+        raise _Ends("wrong", f"it calls itself {record.preset}, and by what it says was changed it is {due}")
+
+
+def _history(record: Record, history: list[dict[str, float]]) -> None:
+    """The best epoch is the first with the highest accuracy on the `select` rows."""
+    selected = [row["select_accuracy"] for row in history if "select_accuracy" in row]
+    if len(selected) == len(history) and history and record.best_epoch != int(np.argmax(selected)) + 1:
+        raise _Ends(
+            "wrong", f"its best epoch is {record.best_epoch}; by its history it is {int(np.argmax(selected)) + 1}"
+        )
 
 
 def _rows(record: Record, task: str, predictions: Predictions, passports: Passports) -> None:
@@ -318,6 +382,8 @@ def _fitted_by(path: Path, record: Record) -> np.ndarray | None:
         return None
     if other.data["fingerprint"] != record.data["fingerprint"]:
         raise _Ends("wrong", f"it stands on {path.parent.name}/{path.name}, which was fitted on another copy")
+    if record.weights and record.weights != hashlib.sha256(its.probabilities.tobytes()).hexdigest()[:16]:
+        raise _Ends("wrong", f"it stands on {path.parent.name}/{path.name}, whose predictions are others than it says")
     return its.row_id[its.role == "fit"]
 
 
@@ -330,13 +396,3 @@ def _agree(due: np.ndarray, stored: np.ndarray, drawn_from: str) -> None:
     if len(differ):
         (is_due, is_stored), n = Counter(zip(due[differ].tolist(), stored[differ].tolist())).most_common(1)[0]
         raise _Ends("wrong", f"{n:,} rows are `{is_stored}` and should be `{is_due}` by {drawn_from}")
-
-
-def _which_run(record: Record, of_task: Mapping[str, Predictions]) -> str:
-    """Hex digits that two records share if they differ in nothing but seed, machine and code: not in a probability."""
-    setup = (record.paper, record.system, record.protocol, record.init, record.preset, record.setup, record.fold)
-    digest = hashlib.sha256(msgspec.json.encode((*setup, record.data), order="deterministic"))
-    for task, own in of_task.items():
-        digest.update(task.encode())
-        digest.update(np.ascontiguousarray(own.probabilities))
-    return digest.hexdigest()

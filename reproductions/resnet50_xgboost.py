@@ -398,12 +398,10 @@ def features_for(run: experiment.Run) -> np.ndarray:
     run.record.parameters = int(taps.count_params())
     images = filtered(run.data.images, setup.contrast, setup.denoise)
     # The originals are a set of images of their own, whose features other protocols have computed.
-    parts = np.split(images, 2) if run.protocol.before_split == "mirror_images" else [images]
+    parts = np.array_split(images, 2) if run.protocol.before_split == "mirror_images" else [images]
     what = "average of " + ", ".join(setup.taps)
     found = np.concatenate([features.extract(taps, part, preprocessing, what) for part in parts])
-    rows = run.rows("fit")
-    if run.protocol.before_split == "transforms":
-        rows = np.arange(len(found))
+    rows = rows_of_transforms(run)
     if setup.selected:
         found = found[:, best_columns(found, run.data.labels, rows, setup.selected)]
     if getattr(setup, "normalisation", "features") == "unit_vectors":
@@ -411,6 +409,13 @@ def features_for(run: experiment.Run) -> np.ndarray:
     found -= found[rows].mean(0)
     found /= np.maximum(found[rows].std(0), 1e-6)
     return found
+
+
+def rows_of_transforms(run: experiment.Run) -> np.ndarray:
+    """The rows that means, deviations and the choice of columns are fitted on: under a protocol that fits them before
+    the split all that it draws from, never what it keeps aside."""
+    before = run.protocol.before_split == "transforms"
+    return np.flatnonzero(np.isin(run.role, ("fit", "select", "seen"))) if before else run.rows("fit")
 
 
 def best_columns(found: np.ndarray, labels: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:
@@ -653,6 +658,7 @@ PAPER = experiment.Paper(
     later_stages=("extractor_continued",),
     extractor=kept_extractor,
     needs=needs,
+    selects=lambda setup: isinstance(setup, NeuralNetwork) or bool(getattr(setup, "patience", 0)),
     without_randomness=without_randomness,
     blocks=blocks,
 )

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fer_common import UserError
 from fer_common.data.attributes import ATTRIBUTES
 from fer_common.data.faces import IMAGE_SIZE, fingerprint
 
@@ -49,7 +50,11 @@ def load_or_make(key: str, make: Callable[[], dict]) -> dict:
     A cache that cannot be written (full disk, no permission) costs a warning, not the run.
     """
     folder = cache_folder() / "data"
-    entry = folder / "index" / f"{hashlib.sha256(f'{VERSION} {key}'.encode()).hexdigest()[:32]}.json"
+    entry = (
+        folder
+        / "index"
+        / f"{hashlib.sha256(f'{VERSION} {key}'.encode(errors='surrogateescape')).hexdigest()[:32]}.json"
+    )
     if (cached := _load(folder, entry)) is not None:
         return cached
     try:
@@ -94,7 +99,11 @@ def evict(keep: Path | None = None, limit: float | None = None) -> int:
     """Remove what was used longest ago until the rest is below `limit` GB, and return the bytes that are free by it.
     `keep` stays. What another process has mapped into memory stays readable to it."""
     if limit is None:
-        limit = float(os.environ.get("FERREPRO_CACHE_GB") or LIMIT)
+        asked = os.environ.get("FERREPRO_CACHE_GB") or str(LIMIT)
+        try:
+            limit = float(asked)
+        except ValueError:
+            raise UserError(f"FERREPRO_CACHE_GB is {asked}; expected a number of gigabytes, such as 20.") from None
     freed, there = 0, {path: size_of(path) for path in entries()}
     for path, size in there.items():
         if sum(there.values()) - freed <= limit * 10**9:

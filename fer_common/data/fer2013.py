@@ -314,12 +314,13 @@ def _read_csv(stream: io.BufferedReader, name: str):
             f"{name}: has no column `emotion`, so no labels (Kaggle's test.csv never had any); "
             "use fer2013.csv or icml_face_data.csv, which label the same images."
         )
+    usage = next((column for column in columns if column in arrays.USAGE_NAMES), None)
     layout = _Layout(
         name,
         len(columns),
         columns.index("pixels"),
         columns.index("emotion"),
-        columns.index("usage") if "usage" in columns else None,
+        columns.index(usage) if usage else None,
     )
 
     images, labels, usage_code = [], [], []

@@ -135,10 +135,17 @@ def callback_for(run: Any, callbacks: Sequence, score_epochs: set[int]):
                     **arrays,
                 },
             )
-            for path in run.partial.glob("epoch-*.npz"):
-                if last_number(path.stem) not in score_epochs | {best}:
-                    path.unlink()
+            forget(best)
 
+    def forget(best: int | None) -> None:
+        """Remove the snapshots that nothing asks for any more."""
+        for path in run.partial.glob("epoch-*.npz"):
+            if last_number(path.stem) not in score_epochs | {best}:
+                path.unlink()
+
+    if run.history:  # a kill may have come between a checkpoint and this
+        selected = [row.get("select_accuracy", -1.0) for row in run.history]
+        forget(int(np.argmax(selected)) + 1 if selected[-1] >= 0 else None)
     return Checkpoint()
 
 

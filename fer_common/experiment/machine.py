@@ -53,7 +53,8 @@ def gpus_here() -> tuple[str, ...]:
     """The numbers of the GPUs that CUDA may use here: those of CUDA_VISIBLE_DEVICES, or all that there are."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        return tuple(each.strip() for each in visible.split(",") if each.strip())
+        named = [each.strip() for each in visible.split(",") if each.strip()]
+        return tuple(named[: named.index("-1")] if "-1" in named else named)  # CUDA reads no further than a -1
     return tuple(str(number) for number, line in enumerate(_of_nvidia_smi("-L")) if line.startswith("GPU"))
 
 

@@ -1,7 +1,8 @@
 """What a script hands over, and what is chosen for a run beside the paper's setup. Nothing here runs anything."""
 
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -80,6 +81,8 @@ class Paper:
     `record` takes its features from, or begins as; None where it does not, or where that network was not kept.
     needs: function(system, setup, protocol) that says which other runs of the paper must be finished before.
     check: function(setup) that says what of its values cannot go together, [] where all can.
+    selects: function(setup) that says whether it stops, or chooses an epoch, by images that select, so that a protocol
+    without any is refused; default: where it has a patience.
     without_randomness: function(system, protocol, init) that says whether every seed gives identical predictions.
     blocks: function(tables) that makes the blocks of the paper's page that no other paper has, by name, from the
     tables (data frames by name).
@@ -100,6 +103,7 @@ class Paper:
     extractor: Callable[[Record, Options, Protocol], Path | None] = lambda record, options, protocol: None
     needs: Callable[[str, Any, Protocol], tuple[Needed, ...]] = lambda system, setup, protocol: ()
     check: Callable[[Any], list[str]] = lambda setup: []
+    selects: Callable[[Any], bool] = lambda setup: bool(getattr(setup, "patience", 0))
     without_randomness: Callable[[str, Protocol, str], bool] = lambda system, protocol, init: False
     blocks: Callable[[Mapping[str, Any]], dict[str, str]] = lambda tables: {}
     script: str | None = None
@@ -109,6 +113,10 @@ class Paper:
         possible = {"nothing", "repetition", "mirror_images", *self.fits_before_split}
         canonical = {name: protocol for name, protocol in PROTOCOLS.items() if protocol.before_split in possible}
         return self.protocols | {name: own for name, own in canonical.items() if name not in self.protocols}
+
+    def values(self) -> dict[str, dict[str, Any]]:
+        """By system the values of its setup, by field, as JSON has them."""
+        return {system: json.loads(json.dumps(asdict(setup))) for system, setup in self.systems.items()}
 
     def word(self, name: str) -> str:
         """What records call the protocol of that name: the paper's own word where it has one, so that one protocol is

@@ -174,6 +174,8 @@ def _prepared(paper: Paper, system: str, word: str, setup: Any, options: Options
     if options.preset == "smoke":
         copies = copies.smoke
     data, role = paper.choices()[word].split(copies.faces, options.seed, options.fold)
+    if paper.selects(setup) and not (role == "select").any():
+        raise UserError(f"{system} stops by images that select, and under {word} none does; choose another protocol.")
     return Run(record, setup, data, role, None, options, paper, copies.attributes)
 
 

@@ -19,7 +19,7 @@ def check(paper: Paper, system: str, setup: Any, options: Options) -> None:
     What a value may be follows from what it is by default: a number of things stays one or more where it was, a share
     below 1; lists keep at least one item. What a script knows besides is its `Paper.check`.
     """
-    said = [f"--seed {options.seed}: a seed is 0 or more"] if options.seed < 0 else []
+    said = [] if 0 <= options.seed < 2**32 else [f"--seed {options.seed}: a seed is 0 or more, and below 2^32"]
     said += (
         [f"--fold {options.fold}: folds are numbered from 0"] if options.fold is not None and options.fold < 0 else []
     )

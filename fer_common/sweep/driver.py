@@ -127,10 +127,12 @@ class Sweep:
         try:
             ended = future.result()
         except Exception as error:
-            why = self.engine.lost(error)
-            if why is None:
+            if why := self.engine.lost(error):
+                ended = Ended(-signal.SIGKILL, False, f"its worker was lost ({why})", (), "unknown", 0.0)
+            elif isinstance(error, OSError):  # a full disk, where its log is
+                ended = Ended(1, False, f"it could not be started or watched ({error})", (), "unknown", 0.0)
+            else:
                 raise
-            ended = Ended(-signal.SIGKILL, False, f"its worker was lost ({why})", (), "unknown", 0.0)
         if ended.done:
             state.write_failure(folder, None)
             self.now[line.id] = State("done")

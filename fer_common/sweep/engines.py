@@ -70,7 +70,7 @@ class Local:
         return asked
 
     def has_room(self, line: Line) -> bool:
-        taken = [own for future, own in self._taken.items() if not future.done()]
+        taken = [own for future, own in list(self._taken.items()) if not future.done()]
         if not taken:
             self._gpus(line)
             return True

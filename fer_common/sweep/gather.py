@@ -49,7 +49,7 @@ def gather(sources: Sequence[Path], runs: Path) -> Gathered:
             if record.status == "ok" or not target.exists():
                 _copy(path, target)
                 gathered.new.append(target)
-        elif record.status == "ok" and (why := _contradiction(predictions, records.read(target)[2])):
+        elif record.status == "ok" and (why := _differ(predictions, path, target)):
             gathered.refused[path] = f"{target} is the same run and {why}"
         else:
             gathered.same.append(path)
@@ -66,6 +66,17 @@ def _contradiction(one: records.Predictions | None, other: records.Predictions |
                 return f"its probabilities differ by up to {moved:.2g}"
             return f"its {name} is another"
     return None
+
+
+def _differ(predictions: records.Predictions | None, path: Path, target: Path) -> str | None:
+    """In what the record at `path`, with its predictions, contradicts the whole one at `target`, in any task."""
+    if why := _contradiction(predictions, records.read(target)[2]):
+        return why
+    one, other = records.read_further(path), records.read_further(target)
+    if set(one) != set(other):
+        return "has other tasks"
+    said = ((task, _contradiction(one[task], other[task])) for task in one)
+    return next((f"{why} (of {task})" for task, why in said if why), None)
 
 
 def _copy(path: Path, target: Path) -> None:

@@ -174,6 +174,12 @@ def test_list_says_what_papers_print_and_what_has_run(tmp_path):
     assert re.search(r"^cnn_13_epochs +90 %, 83.2 % +not run", command("list", "--runs", tmp_path).stdout, re.MULTILINE)
 
 
+def test_what_stops_by_watched_images_needs_some(tmp_path):
+    asked = ["run", "mini_xception", "--protocol", "public_fitted", "--preset", "smoke", "--data", "synthetic"]
+    done = command(*asked, "--runs", tmp_path, check=False)
+    assert done.returncode == 1 and "under public_fitted none does" in done.stderr and not list(tmp_path.iterdir())
+
+
 def test_best_without_a_whole_run(tmp_path):
     put(tmp_path / "runs", record(preset="smoke"), predictions(0, (0.8, 0.6, 0.6)))
     command("tables", "--runs", tmp_path / "runs", "--tables", tmp_path / "tables")

@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -227,6 +228,49 @@ def test_a_seed_that_is_the_copy_of_another(tmp_path, copy, passports):
     assert [check for check, _ in verdicts(findings, "wrong")] == ["copies", "copies"]
 
 
+def test_a_run_that_was_fitted_on_the_test_under_the_name_of_another_protocol(tmp_path, copy, passports):
+    path = put(tmp_path, copy, "train_as_test")
+    record, history, found = records.read(path)
+    honest = records.folder(tmp_path, msgspec.structs.replace(record, protocol="official"))
+    role = PROTOCOLS["official"].split(copy, 0, None)[1]
+    forged = msgspec.structs.replace(record, protocol="official", metrics={})
+    records.write(honest, forged, history, replace(found, role=role))
+    assert_right(honest, passports)  # alone nothing tells
+    findings = vouch.check_records([path, honest], passports, PAPER)
+    assert [check for check, _ in verdicts(findings, "wrong")] == ["copies", "copies"]
+
+
+SETUPS = {"a_paper": {"net": {"epochs": 13, "filters": [32, 64], "init": "random"}}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({}, None),
+        ({"setup": {"epochs": 13, "filters": [32, 64], "init": "tuned"}}, None),
+        ({"setup": {"epochs": 3}, "reduced": {"epochs": 3}, "preset": "reduced"}, None),
+        ({"setup": {"epochs": 3}, "changes": {"epochs": 3}, "preset": "custom"}, None),
+        ({"setup": {"epochs": 3}}, "its epochs is 3, the script's is 13, and it does not say so"),
+        ({"setup": {"epochs": 3}, "reduced": {"epochs": 5}, "preset": "reduced"}, "it says that epochs was set to 5"),
+        ({"setup": {"epochs": 3}, "reduced": {"epochs": 3}}, "it calls itself full, and by what it says"),
+        ({"setup": {"epochs": 3}, "preset": "smoke"}, None),
+    ],
+)
+def test_a_reduced_run_that_passes_for_the_papers_own(tmp_path, copy, passports, fields, says):
+    path = put(tmp_path, copy, **fields)
+    wrong = verdicts(vouch.check_record(path, passports, PAPER, SETUPS), "wrong")
+    assert [check for check, _ in wrong] == ["setup"] * bool(says) and all(says in said for _, said in wrong)
+
+
+def test_the_best_epoch_is_that_of_the_history(tmp_path, copy, passports):
+    path = put(tmp_path, copy, best_epoch=2)
+    record, _, found = records.read(path)
+    for selected, wrong in (((0.4, 0.6, 0.6), []), ((0.4, 0.5, 0.6), ["history"])):
+        history = [{"epoch": n + 1, "select_accuracy": value} for n, value in enumerate(selected)]
+        records.write(path, record, history, found)
+        assert wrong_checks(path, passports) == wrong
+
+
 def test_a_seed_renamed_in_the_folder_alone(tmp_path, copy, passports):
     path = put(tmp_path, copy)
     assert_right(path, passports)
@@ -246,7 +290,9 @@ def test_rows_that_an_extractor_was_fitted_on_are_seen(tmp_path, copy, passports
     assert wrong_checks(path, passports) == ["roles"]
     edit(path, details={})  # nor does it help not to name the extractor
     assert wrong_checks(path, passports) == ["roles"]
-    edit(path, details=details)
+    edit(path, details=details, weights="0" * 16)  # nor to name another than the one that it began with
+    assert "roles" in wrong_checks(path, passports)
+    edit(path, weights=None)
     rewrite(path, role=np.where(role == "score", "seen", role))
     assert wrong_checks(path, passports) == ["roles"]
     rewrite(path, role=role)

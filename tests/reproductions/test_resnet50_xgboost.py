@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -368,3 +369,13 @@ def test_filters_change_images_and_keep_their_form(faces):
 
     assert all(found.shape == images.shape and found.dtype == np.uint8 for found in made)
     assert all(roughness(found) < roughness(images) for found in made[:4])
+
+
+@pytest.mark.parametrize("protocol", ["fit_transforms_before_split", "transforms_without_private"])
+def test_transforms_before_the_split_never_see_what_is_kept_aside(protocol):
+    faces = synthetic.draw(1400, seed=0)
+    data, role = script.PAPER.choices()[protocol].split(faces, 0, None)
+    run = SimpleNamespace(protocol=script.PAPER.choices()[protocol], role=role, data=data)
+    rows = script.rows_of_transforms(run)
+    assert not (role[rows] == "score").any() and (role[rows] == "seen").any() and (role[rows] == "fit").any()
+    assert set(role[np.setdiff1d(np.arange(len(role)), rows)]) <= {"score"}

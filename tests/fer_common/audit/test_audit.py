@@ -357,7 +357,7 @@ def test_an_accuracy_of_a_part_that_nobody_names():
         ({}, "inconsistent"),
         ({"epoch": "3"}, "inconsistent"),  # the last that is named
         ({"epoch": "2"}, "consistent only if"),
-        ({"usage": "test"}, "consistent only if"),
+        ({"usage": "PrivateTest"}, "consistent only if"),
     ],
 )
 def test_a_number_that_alone_says_of_what_it_is_need_not_be_of_the_report(said, verdict):
