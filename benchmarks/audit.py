@@ -40,7 +40,7 @@ sys.path.insert(0, str(ROOT))
 
 from fer_common import audit, claims  # noqa: E402
 from fer_common.audit import metrics  # noqa: E402
-from fer_common.audit.checks import curves  # noqa: E402
+from fer_common.audit.checks import curves, reports  # noqa: E402
 from fer_common.audit.printed import ROUNDINGS, bounds, mean, overlap  # noqa: E402
 from tests import drawn_papers  # noqa: E402
 
@@ -51,11 +51,12 @@ PRINTED = ("rounded", "mixed", "float64", "float32")
 
 
 def found(file: claims.ClaimsFile) -> str:
-    """`yes` where something is inconsistent, `twice` where something is but for numbers that were rounded twice."""
+    """`yes` where something is inconsistent, `copied` where something is but for numbers that were printed before."""
     findings = audit.audit(file)
     if any(finding.verdict == "inconsistent" for finding in findings):
         return "yes"
-    return "twice" if any("rounded twice" in finding.condition for finding in findings) else "no"
+    copied = (*audit.COPIED.values(), reports.CALCULATED)
+    return "copied" if any(finding.condition in copied for finding in findings) else "no"
 
 
 def provable(file: claims.ClaimsFile) -> bool:
@@ -131,7 +132,7 @@ def power_of(kind: str, by: float) -> dict:
         "by": by,
         "n": N_TAMPERED,
         "found": 0,
-        "twice": 0,
+        "copied": 0,
         "n_peer": 0,
         "mlscorecheck": 0,
         "no_answer": 0,
@@ -141,7 +142,7 @@ def power_of(kind: str, by: float) -> dict:
         file = tampered(kind, by, seed)
         answer = found(file)
         row["found"] += answer == "yes"
-        row["twice"] += answer == "twice"
+        row["copied"] += answer == "copied"
         row["provable"] += kind == "accuracy claim" and provable(file)
         if seed < N_PEER and kind in ("nothing", *OF_REPORTS):
             said = within_limit(file)
@@ -153,7 +154,7 @@ def power_of(kind: str, by: float) -> dict:
 
 
 def true_papers() -> dict:
-    """How many true papers are called inconsistent, or are so but for numbers that were rounded twice."""
+    """How many true papers are called inconsistent, or are so but for numbers that were printed before."""
     alarmed = dict.fromkeys(PRINTED, 0)
     for seed in range(N_TRUE):
         rng, printed = np.random.default_rng(seed), PRINTED[seed % len(PRINTED)]

@@ -177,7 +177,7 @@ def audit_power(folder: Path) -> str:
             "by": row["by"] or "",
             "papers": f"{row['n']:,}",
             "found": row["found"],
-            "found, or rounded twice": row["found"] + row["twice"],
+            "found, or copied": row["found"] + row["copied"],
             "provable by intervals": row["provable"] or "",
             "by mlscorecheck, of 100": row["mlscorecheck"] if row["n_peer"] else "no check",
         }

@@ -33,11 +33,12 @@ def extract(network, images: np.ndarray, preprocessing: pipeline.Preprocessing, 
 
 
 def digest(network) -> str:
-    """16 hex digits over a network's weights."""
+    """16 hex digits over a network's weights and their shapes, in which attention says how many heads it has."""
     import keras
 
     found = hashlib.sha256()
     for variable in network.variables:
+        found.update(str(tuple(variable.shape)).encode())
         found.update(np.ascontiguousarray(keras.ops.convert_to_numpy(variable)))
     return found.hexdigest()[:16]
 

@@ -29,9 +29,10 @@ Verdict = Literal["ok", "wrong", "not checked"]
 Protocols = Mapping[str, Mapping[str, Protocol]]
 # By paper and system: the values of its setup, by field, as JSON has them.
 Setups = Mapping[str, Mapping[str, Mapping[str, Any]]]
-VERSION = 2  # raise when a check changes: what was kept of records is then made anew
+VERSION = 3  # raise when a check changes: what was kept of records is then made anew
 OFFICIAL = dict(zip(USAGES, ("fit", "select", "score")))
 RELEASED = "released"  # in place of a paper: somebody else's model, whose rows are all `unknown`
+ROUNDED = 0.002  # what float16 may move of an accuracy, and a GPU that asks in other batches
 FINETUNED = "finetuned"  # the init of a system that stands on a network trained in another run
 
 
@@ -39,9 +40,9 @@ FINETUNED = "finetuned"  # the init of a system that stands on a network trained
 class Finding:
     """What one check says of one record; `says` is a sentence unless the verdict is `ok`.
 
-    check: `readable`; `place`, whether its folder is that of another run; `setup`, whether what it says was changed or
-    reduced is all that differs from the script; `history`, whether its best epoch is that of its history; `rows`,
-    `roles` and `metrics`, once for each task; `copies`, whether another run has the same predictions.
+    check: `readable`; `place`, whether its folder is that of another run; `setup`, whether what it says was changed
+    or reduced is all that differs from the script; `history`, whether it, the best epoch and the predictions agree;
+    `rows`, `roles` and `metrics`, once for each task; `copies`, whether another run has the same predictions.
     """
 
     path: Path
@@ -211,7 +212,7 @@ def _check(
         Finding(path, "readable", "ok"),
         _finding(path, "place", _place, path, record),
         _finding(path, "setup", _setup, record, setups),
-        _finding(path, "history", _history, record, history),
+        _finding(path, "history", _history, record, history, of_task[record.task]),
     ]
     for task, own in of_task.items():
         findings += [
@@ -256,10 +257,21 @@ def _setup(record: Record, setups: Setups) -> None:
         raise _Ends("wrong", f"it calls itself {record.preset}, and by what it says was changed it is {due}")
 
 
-def _history(record: Record, history: list[dict[str, float]]) -> None:
-    """The best epoch is the first with the highest accuracy on the `select` rows."""
+def _history(record: Record, history: list[dict[str, float]], predictions: Predictions) -> None:
+    """The best epoch is the first with the highest accuracy on the `select` rows, which is that of the predictions; of
+    the last ones, whose weights early stopping may have put back, at any epoch."""
     selected = [row["select_accuracy"] for row in history if "select_accuracy" in row]
-    if len(selected) == len(history) and history and record.best_epoch != int(np.argmax(selected)) + 1:
+    if not history or len(selected) < len(history):
+        return
+    watched = predictions.role == "select"
+    for epoch in predictions.epochs.tolist() if watched.any() else ():
+        right = predictions.at(epoch)[watched].argmax(1) == predictions.label[watched]
+        told = selected if epoch == record.epochs_run else selected[epoch - 1 : epoch]
+        if min(abs(right.mean() - accuracy) for accuracy in told) > ROUNDED:
+            raise _Ends(
+                "wrong", f"its history has no accuracy of {right.mean():.4f}, its predictions of epoch {epoch} have"
+            )
+    if record.best_epoch != int(np.argmax(selected)) + 1:
         raise _Ends(
             "wrong", f"its best epoch is {record.best_epoch}; by its history it is {int(np.argmax(selected)) + 1}"
         )

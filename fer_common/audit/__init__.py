@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fer_common.audit.checks import CHECKS
 from fer_common.audit.finding import MATTERS, VERDICTS, Finding
-from fer_common.audit.printed import ROUNDINGS
+from fer_common.audit.printed import ROUNDINGS, Rounding
 from fer_common.claims import ClaimsFile
 from fer_common.files import write_whole
 from fer_common.progress import cell, plain, wrapped
@@ -26,29 +26,36 @@ def audit(file: ClaimsFile) -> list[Finding]:
     theirs = {item.id for item in items if item.system in systems}
     found = []
     for check in CHECKS:
-        for finding in _plain_or_twice(check, file):
+        for finding in _plain_or_copied(check, file):
             about = set(finding.about)
             near = 0 if about & numbers else 1 if about & theirs else 2
             found.append(replace(finding, matters=MATTERS[near]))
     return found
 
 
-def _plain_or_twice(check, file: ClaimsFile) -> list[Finding]:
+COPIED: dict[Rounding, str] = {
+    "rounded twice": "some of the numbers were rounded twice, to more digits before",
+    "cut after rounding": "some of the numbers were cut after they had been rounded to more digits",
+}
+
+
+def _plain_or_copied(check, file: ClaimsFile) -> list[Finding]:
     """What a check finds with numbers that were rounded once or cut; what is inconsistent then is asked for again with
-    numbers that were rounded, typed, and rounded again."""
+    numbers that were rounded, typed, and rounded or cut again."""
     found = list(check(file, ROUNDINGS))
-    if not any(finding.verdict == "inconsistent" for finding in found):
-        return found
-    again = [f for f in check(file, (*ROUNDINGS, "rounded twice")) if f.verdict == "inconsistent"]
-    still = Counter((f.check, f.about) for f in again)
-    before = Counter((f.check, f.about) for f in found if f.verdict == "inconsistent")
-    twice = "some of the numbers were rounded twice, to more digits before"
-    return [
-        replace(f, verdict="consistent only if", condition=twice)
-        if f.verdict == "inconsistent" and still[f.check, f.about] < before[f.check, f.about]
-        else f
-        for f in found
-    ]
+    for rounding, condition in COPIED.items():
+        before = Counter((f.check, f.about) for f in found if f.verdict == "inconsistent")
+        if not before:
+            break
+        again = [f for f in check(file, (*ROUNDINGS, rounding)) if f.verdict == "inconsistent"]
+        still = Counter((f.check, f.about) for f in again)
+        found = [
+            replace(f, verdict="consistent only if", condition=condition)
+            if f.verdict == "inconsistent" and still[f.check, f.about] < before[f.check, f.about]
+            else f
+            for f in found
+        ]
+    return found
 
 
 def summary(file: ClaimsFile, found: list[Finding]) -> str:

@@ -11,26 +11,32 @@ from fer_common.claims import Claim
 Bounds = tuple[Fraction, Fraction]
 """Lowest and highest value, both included."""
 
-Rounding = Literal["rounded", "cut", "rounded twice"]
+Rounding = Literal["rounded", "cut", "rounded twice", "cut after rounding"]
 FLOAT32 = Fraction(1, 2**22)
 """Relative error of a number after a few operations in float32, each of which is exact to 2^-24."""
 ROUNDINGS: tuple[Rounding, ...] = ("rounded", "cut")
-"""The plain ones. `rounded twice` is asked for where neither explains a number."""
+"""The plain ones. The others, of numbers that were printed before, are asked for where neither explains a number."""
 
 
 @functools.lru_cache(maxsize=100_000)  # several checks ask for the same numbers
 def bounds(value: str, unit: str, rounding: Rounding) -> Bounds:
     """The values that print as `value`, in fractions of 1 (nats for `nats`).
 
-    `rounded` holds half-up and half-even alike, since both ends are included, and so the float noise of a tie; `cut`
-    is truncation; `rounded twice` is rounding a number that was rounded to a digit more (.87546 → .8755 → .876). A
-    number of six and more digits may have been computed in float32, as Keras does, and be printed with digits that its
-    arithmetic did not have: it is known to FLOAT32 of itself only.
+    `rounded` holds half-up and half-even alike, since both ends are included, and so the float noise of a tie;
+    `cut` is truncation; `rounded twice` is rounding, and `cut after rounding` cutting, a number that was rounded to
+    a digit more (.87546 → .8755 → .876; .87497 → .8750 → .875). A number of six and more digits may have been
+    computed in float32, as Keras does, and be printed with digits that its arithmetic did not have: it is known to
+    FLOAT32 of itself only.
     """
     scale = 100 if unit == "percent" else 1
     step = Fraction(1, 10 ** len(value.partition(".")[2]))
     number = Fraction(value)
-    below, above = {"rounded": (step / 2, step / 2), "cut": (Fraction(0), step)}.get(rounding, (step * 11 / 20,) * 2)
+    below, above = {
+        "rounded": (step / 2, step / 2),
+        "cut": (Fraction(0), step),
+        "rounded twice": (step * 11 / 20, step * 11 / 20),
+        "cut after rounding": (step / 20, step * 19 / 20),
+    }[rounding]
     low, high = number - below, number + above
     if max(len(value.replace(".", "").lstrip("-0")), len(value.partition(".")[2])) >= 6:
         # Outwards to twelve decimals, since fractions of seventeen digits are slow to add up.

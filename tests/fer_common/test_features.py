@@ -78,3 +78,12 @@ def test_broken_weights_are_named(faces, network):
     network.trainable_variables[0].assign(np.full(network.trainable_variables[0].shape, np.inf))
     with pytest.raises(UserError, match="weights are broken"):
         features.extract(network, faces.images[:10], PREPROCESSING, "f")
+
+
+def test_the_same_numbers_in_another_shape_are_another_network():
+    import keras
+
+    def zeros(wide, deep):
+        return keras.Sequential([keras.Input((wide,)), keras.layers.Dense(deep, "relu", False, "zeros")])
+
+    assert features.digest(zeros(2, 6)) == features.digest(zeros(2, 6)) != features.digest(zeros(3, 4))

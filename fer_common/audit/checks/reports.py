@@ -12,6 +12,7 @@ from fer_common.audit.printed import Bounds, Rounding, bounds, mean, overlap, pe
 from fer_common.claims import TOTALS, ClaimsFile, Report
 
 METRICS = ("precision", "recall", "f1")
+CALCULATED = "F1 or averages were calculated from printed numbers"
 ANY = 10**7  # images, where nobody knows how many; whole counts of more are not searched
 
 
@@ -41,8 +42,11 @@ def supports_of(file: ClaimsFile, report: Report) -> dict[str, int] | None:
     return {label: int(named[label]) for label in labels} if named else None
 
 
-def read(file: ClaimsFile, report: Report, rounding: Rounding) -> Read:
-    """A report under one rounding."""
+def read(file: ClaimsFile, report: Report, rounding: Rounding, *, calculated: bool = False) -> Read:
+    """A report under one rounding.
+
+    calculated: F1 may be the harmonic mean of the printed precision and recall, and averages those of the printed rows.
+    """
     supports = supports_of(file, report)
     labels = [label for label in report.rows if label not in TOTALS]
     printed_totals = {
@@ -57,6 +61,11 @@ def read(file: ClaimsFile, report: Report, rounding: Rounding) -> Read:
         }
         for label in labels
     }
+    if calculated:
+        for label, row_given in given.items():
+            if len(row_given) == len(METRICS) and overlap(_harmonic_of_printed(report, label), row_given["f1"]):
+                within = metrics.harmonic(row_given["precision"], row_given["recall"])
+                row_given["f1"] = min(within[0], row_given["f1"][0]), max(within[1], row_given["f1"][1])
     rows = {label: counts.Row((supports or {}).get(label, 0), **given[label]) for label in labels}
     # A micro average is printed where some classes, or images of none, are left out: predictions need not add up.
     others = "micro" in report.rows
@@ -101,8 +110,22 @@ def read(file: ClaimsFile, report: Report, rounding: Rounding) -> Read:
             result.uncompared.append("predictions and hits in all: a row is impossible already")
         elif result.options and own:
             _whole(file, report, result, rounding, own)
-        _averages(report, result, rounding, list(supports.values()) if supports and own else None)
+        _averages(report, result, rounding, list(supports.values()) if supports and own else None, calculated)
     return result
+
+
+def _as_printed(report: Report, label: str, metric: str) -> Bounds | None:
+    """A printed number as if it were exact."""
+    if (value := getattr(report.rows[label], metric)) is None:
+        return None
+    exact = Fraction(value) / (100 if report.unit == "percent" else 1)
+    return exact, exact
+
+
+def _harmonic_of_printed(report: Report, label: str) -> Bounds:
+    precision, recall = (_as_printed(report, label, metric) for metric in ("precision", "recall"))
+    assert precision and recall
+    return metrics.harmonic(precision, recall)
 
 
 def _totals(file: ClaimsFile, result: Read, own: int | None, printed: dict[str, int], complete: bool) -> None:
@@ -181,7 +204,9 @@ def means(result: Read, metric: str, weights: Sequence[int] | None) -> list[Boun
     return found
 
 
-def _averages(report: Report, result: Read, rounding: Rounding, supports: list[int] | None) -> None:
+def _averages(
+    report: Report, result: Read, rounding: Rounding, supports: list[int] | None, calculated: bool = False
+) -> None:
     micro = report.rows.get("micro")
     recalls = [own for label in result.rows if (own := class_ranges(result, label, "recall"))]
     if micro and micro.recall and supports and len(recalls) == len(supports):
@@ -193,7 +218,13 @@ def _averages(report: Report, result: Read, rounding: Rounding, supports: list[i
             value = getattr(report.rows[average], metric)
             if value is None:
                 continue
-            found = means(result, metric, supports if average == "weighted" else None)
+            weights = supports if average == "weighted" else None
+            found = means(result, metric, weights)
+            if calculated and (average == "macro" or weights):
+                printed = [_as_printed(report, label, metric) for label in result.rows]
+                found += [mean([own for own in printed if own], weights)] if None not in printed else []
+                if metric == "f1" and report.rows[average].precision and report.rows[average].recall:
+                    found.append(_harmonic_of_printed(report, average))
             if average == "weighted" and supports is None and found:
                 own = [class_ranges(result, label, metric) for label in result.rows]
                 found = [(min(one[0] for one in own if one), max(one[1] for one in own if one))]
@@ -209,6 +240,8 @@ def classification_report(file: ClaimsFile, roundings: Sequence[Rounding]) -> It
         found = {rounding: read(file, report, rounding) for rounding in roundings}
         about = ("classification report", (report.id,))
         fitting = [rounding for rounding, own in found.items() if not (own.problems or own.of_any_runs)]
+        again = [read(file, report, rounding, calculated=True) for rounding in roundings] if not fitting else []
+        calculated = any(not (own.problems or own.of_any_runs) for own in again)
         best = min(found.values(), key=lambda own: (len(own.of_any_runs), len(own.problems)))
         uncompared = "; ".join(dict.fromkeys(best.uncompared))
         if fitting:
@@ -218,6 +251,18 @@ def classification_report(file: ClaimsFile, roundings: Sequence[Rounding]) -> It
                 ("whole numbers of images give" if whole else "each other allow")
                 + f" every precision, recall, F1 and average ({' and '.join(fitting)})",
                 uncompared=uncompared,
+            )
+        elif calculated and (best.of_any_runs or file.n_runs == 1):
+            yield Finding(
+                *(
+                    *about,
+                    "consistent only if",
+                    f"No whole numbers of images print the report of {report.where} as it is",
+                ),
+                "; ".join(best.of_any_runs + best.problems),
+                CALCULATED,
+                "the confusion matrix in counts",
+                uncompared,
             )
         elif best.of_any_runs or file.n_runs == 1:
             first, *others = best.of_any_runs + best.problems
