@@ -245,10 +245,10 @@ def _setup(record: Record, setups: Setups) -> None:
     if usual is None or record.preset == "smoke":
         return
     told = record.reduced | record.changes
-    for name, value in json.loads(json.dumps(record.setup)).items():
+    for name, value in record.setup.items():
         if name == "init" or name not in usual:
             continue
-        if name in told and json.loads(json.dumps(told[name])) != value:
+        if name in told and told[name] != value:
             raise _Ends("wrong", f"it says that {name} was set to {told[name]}, and its setup has {value}")
         if name not in told and value != usual[name]:
             raise _Ends("wrong", f"its {name} is {value}, the script's is {usual[name]}, and it does not say so")

@@ -459,8 +459,15 @@ def _table(text: str, found: Pasted) -> None:
 
 
 def _without_margins(labels: list[str], columns: list[str], cells: list[list[str]]) -> tuple[list[str], ...]:
-    """Without a last row and column of sums, as pandas adds them."""
+    """Without a last row and column of sums, as pandas adds them. ValueError where counts do not add up."""
     margin = labels[-1]
     if margin.lower() not in ("all", "total", "sum") or columns[-1] != margin:
         return labels, columns, cells
+    lines = [*cells, *map(list, zip(*cells))]
+    if all(value.isdigit() for line in lines for value in line):
+        wrong = [line for line in lines if sum(map(int, line[:-1])) != int(line[-1])]
+        if wrong:
+            raise ValueError(
+                f"{wrong[0][-1]} is no sum of {' + '.join(wrong[0][:-1])}, beside or below which it stands"
+            )
     return labels[:-1], columns[:-1], [row[:-1] for row in cells[:-1]]

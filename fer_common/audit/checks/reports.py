@@ -254,11 +254,7 @@ def classification_report(file: ClaimsFile, roundings: Sequence[Rounding]) -> It
             )
         elif calculated and (best.of_any_runs or file.n_runs == 1):
             yield Finding(
-                *(
-                    *about,
-                    "consistent only if",
-                    f"No whole numbers of images print the report of {report.where} as it is",
-                ),
+                *(*about, "consistent only if", f"No whole numbers of images give the report of {report.where}"),
                 "; ".join(best.of_any_runs + best.problems),
                 CALCULATED,
                 "the confusion matrix in counts",

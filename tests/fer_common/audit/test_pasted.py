@@ -202,6 +202,7 @@ def test_logs_of_keras_in_their_forms(tmp_path):
         (",a,b\na,1,2\n", "its rows are a and its columns a, b"),
         (",a,b\na,1,x\nb,1,2\n", "'x' is no number"),
         (",a,b\na,5,-1\nb,1,2\n", "-1 in a confusion matrix"),
+        (",a,b,All\na,5,1,6\nb,1,2,4\nAll,6,3,9\n", "4 is no sum of 1 + 2"),
         ('{"train": {"a": {"precision": 0.5}}}', "train: precision, recall or f1-score is missing"),
         ("precision recall f1-score support\na 0.5 0.5 0.5 2\na 0.5 0.5 0.5 2\n", "the report has two rows a"),
         (b"\xff\xfe", "is not UTF-8 text"),
